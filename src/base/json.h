@@ -1,0 +1,25 @@
+// The door to JSON (Boost.JSON): strict parsing with errors that say where, and helpers to build text.
+#pragma once
+
+#include <boost/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "millrace/error.h"
+
+namespace millrace::base {
+
+namespace json = boost::json;
+
+// Parses one JSON document, UTF-8, nested at most `max_depth` deep. A member named twice in one object, trailing
+// text and bad UTF-8 are errors too: kInvalidArgument with "line:column: what".
+Result<json::value> ParseJson(std::string_view text, std::size_t max_depth = 64);
+
+// The text of a value on one line, and on many for people (two spaces of indent).
+std::string ToJson(const json::value& value);
+std::string ToPrettyJson(const json::value& value);
+
+// `text` as a JSON string, quotes included. Bytes that are not UTF-8 become U+FFFD.
+std::string JsonQuote(std::string_view text);
+
+}  // namespace millrace::base

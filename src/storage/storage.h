@@ -1,0 +1,299 @@
+// The driver interface: everything the engine asks of a database, in the order of a job's life.
+//
+// Every call takes and returns batches; none is per job on the hot path. A Storage is thread-safe.
+// Time is the database's clock (now()). Failures: kDatabaseUnavailable (try again later), kDiskFull,
+// kReadOnly, kCorrupt, kInternal from any call; others are named where they occur. A call that fails
+// has changed nothing.
+//
+// Shared meanings, the same in every driver (storage/conformance shows them):
+// - Eligible: state available, in a queue that is not paused and has room (concurrency, rate), of a
+//   partition nobody else holds. Scheduled and retryable jobs become available by themselves once due.
+// - Claim order: engine::FairShare picks the priority of each job in turn; within a priority jobs go by
+//   (run_at, id), over all queues together.
+// - A lease is (job, attempt, token). A write whose lease is not the job's current one is refused.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "engine/priority.h"
+#include "millrace/client.h"
+#include "millrace/job.h"
+#include "millrace/options.h"
+
+namespace millrace::storage {
+
+// ---- Workers ------------------------------------------------------------------------------------
+
+// One life of one worker process. A worker registered again under the same id gets a higher
+// incarnation; the older one is then superseded and everything it writes is refused.
+struct WorkerRef {
+  std::string id;
+  std::int64_t incarnation = 0;
+};
+
+struct WorkerInfo {
+  std::string id;
+  std::string type = "all";
+  std::string host;
+  std::int64_t pid = 0;
+  int slots = 0;
+  std::vector<std::string> kinds;  // what it has handlers for; remembered for "unknown kind" errors
+};
+
+enum class WorkerState : std::uint8_t { kActive = 0, kDraining = 1, kStopped = 2, kLost = 3 };
+
+struct WorkerRow {
+  WorkerInfo info;
+  std::int64_t incarnation = 0;
+  WorkerState state = WorkerState::kActive;
+  Time started_at{};
+  Time last_heartbeat{};
+  std::int64_t running = 0;
+};
+
+struct JobProgress {
+  JobId id = 0;
+  int attempt = 0;
+  std::int64_t token = 0;
+  double fraction = 0;
+  std::string message;
+};
+
+struct HeartbeatReply {
+  bool superseded = false;         // stop at once: every write will be refused
+  std::vector<JobId> cancelled;    // running jobs of this worker somebody asked to cancel
+};
+
+// ---- Claim --------------------------------------------------------------------------------------
+
+struct ClaimRequest {
+  WorkerRef worker;
+  int max_jobs = 0;                    // never more are returned
+  int max_held = -1;                   // of these, at most so many of partitions or limited queues;
+                                       // -1: max_jobs
+  std::vector<std::string> queues;     // empty: all
+  engine::PrioritySet priorities = engine::PrioritySet::All();
+};
+
+// A claimed job: what its handler needs and the lease to report with.
+struct ClaimedJob {
+  JobId id = 0;
+  std::int64_t token = 0;
+  std::string kind;
+  std::string args;
+  std::string queue;
+  Priority priority = Priority::kDefault;
+  int attempt = 0;       // this one included
+  int max_attempts = 0;  // 0: by kind, queue or priority
+  int crashes = 0;
+  Duration timeout{0};   // 0: by kind or the default
+  Time created_at{};
+  Time run_at{};
+  Time claimed_at{};
+  std::string partition_key;
+  std::string unique_key;
+  RunId run_id = 0;
+  std::vector<std::string> tags;
+};
+
+struct Claimed {
+  std::vector<ClaimedJob> jobs;        // in claim order
+  std::optional<Time> next_due;        // earliest scheduled or retryable job, when nothing was claimed
+  bool more = false;                   // eligible work was probably left
+};
+
+// ---- Report -------------------------------------------------------------------------------------
+
+enum class Verdict : std::uint8_t {
+  kCompleted,  // running -> completed
+  kRetry,      // running -> retryable (available when delay is 0); the attempt counts
+  kDead,       // running -> dead
+  kSnooze,     // running -> scheduled; not an attempt
+  kReleased,   // running -> available; not an attempt
+  kCancelled,  // running -> cancelled
+};
+
+// What became of one attempt.
+struct Report {
+  JobId id = 0;
+  int attempt = 0;
+  std::int64_t token = 0;
+  Verdict verdict = Verdict::kCompleted;
+  Duration delay{0};          // kRetry, kSnooze: from the database's now
+  std::string text;           // kCompleted: result (JSON, or empty); else the error
+  bool timed_out = false;     // kRetry, kDead: the attempt's outcome is "timeout"
+  bool fatal = false;         // kDead: the attempt's outcome is "fatal"
+  bool discovery_done = false;
+  std::vector<NewJob> emits;  // enqueued with it, never rejected for capacity; their run is the job's
+};
+
+// Whether each report, in order, was accepted; false: the lease was lost and nothing of it was
+// written. Reporting the same attempt twice is refused the second time.
+using Accepted = std::vector<bool>;
+
+struct Exchange {
+  Accepted accepted;
+  Claimed claimed;
+};
+
+// ---- Rescue -------------------------------------------------------------------------------------
+
+struct Rescued {
+  JobId id = 0;
+  std::string worker;
+  JobState state = JobState::kAvailable;  // where it went
+  bool expired = false;                   // past its timeout, rather than its worker silent
+};
+
+// ---- Looking ------------------------------------------------------------------------------------
+
+struct JobFilter {
+  std::vector<JobState> states;   // empty: all
+  std::string queue, kind, tag;   // empty: all
+  std::optional<Priority> priority;
+  RunId run_id = 0;
+  std::vector<JobId> ids;         // empty: all
+  JobId after_id = 0;             // the page after this id
+  int limit = 100;
+};
+
+struct QueueRow {
+  std::string name;
+  bool paused = false;
+  QueueOptions options;
+  std::int64_t counts[kPriorityCount][kJobStateCount] = {};  // finished ones as kept in history
+  std::optional<Time> oldest_available;                      // run_at of the job longest eligible
+};
+
+struct DeadLetter {
+  Job job;
+  std::vector<Attempt> attempts;
+};
+
+// ---- Runs ---------------------------------------------------------------------------------------
+
+enum class RunState : std::uint8_t { kActive = 0, kCompleted = 1, kCancelled = 2 };
+
+// A pipeline execution to start. When discovery has said it is done and no job of the run is open,
+// the first of `finals` is enqueued, once; when it has finished, the next; then the run is completed.
+struct RunSpec {
+  std::string pipeline;
+  std::string identity;          // equal for equal work; contains no credentials
+  std::string spec = "{}";       // JSON, for its handlers; contains no credentials
+  NewJob discovery;
+  std::vector<NewJob> finals;
+};
+
+struct RunRow {
+  RunId id = 0;
+  std::string pipeline, identity, spec;
+  std::int64_t generation = 0;
+  RunState state = RunState::kActive;
+  bool discovery_done = false;
+  int finals_started = 0;
+  std::int64_t open = 0;                         // jobs not finished
+  std::int64_t counts[kJobStateCount] = {};
+  Time started_at{};
+  std::optional<Time> finished_at;
+};
+
+struct StartedRun {
+  RunId id = 0;
+  std::int64_t generation = 0;
+  bool joined = false;  // an active run with this identity was there
+};
+
+// ---- The interface ------------------------------------------------------------------------------
+
+// A transaction with the engine's own writes; see millrace::Transaction.
+class Transaction : public millrace::Transaction {
+ public:
+  // As Storage::Report, inside this transaction.
+  virtual Result<Accepted> ReportIn(const WorkerRef& worker, std::span<const Report> reports) = 0;
+};
+
+// Why WaitForWork returned.
+enum class Wake { kWork, kTimeout, kStopped };
+
+class Storage {
+ public:
+  virtual ~Storage() = default;
+
+  virtual Result<Time> Now() = 0;
+  // "sqlite", "postgresql", "memory".
+  [[nodiscard]] virtual std::string_view Name() const = 0;
+
+  // All of them or none. kInvalidArgument, kQueueFull (kReject; with kBlock the caller waits and tries again;
+  // kSpill enqueues with the queue's spill priority instead). Capacity counts waiting, scheduled,
+  // available and retryable jobs of the queue and priority together with the batch.
+  virtual Result<std::vector<Enqueued>> Enqueue(std::span<const NewJob> jobs) = 0;
+
+  // Sleeps until work for this filter may be there, `timeout` has passed, or `stop` was requested.
+  // May return kWork without work; never sleeps through an enqueue that was committed before or
+  // during the call and after the caller's last look.
+  virtual Wake WaitForWork(const ClaimRequest& filter, Duration timeout, std::stop_token stop) = 0;
+
+  virtual Result<Claimed> Claim(const ClaimRequest& request) = 0;
+  virtual Result<Accepted> ReportOutcomes(const WorkerRef& worker, std::span<const Report> reports) = 0;
+  // Both, in one round trip, reports first.
+  virtual Result<Exchange> ReportAndClaim(std::span<const Report> reports, const ClaimRequest& request) = 0;
+
+  // Runs `body` in one transaction. Its error, or an exception, rolls everything back.
+  virtual Result<void> Transact(const std::function<Result<void>(Transaction&)>& body) = 0;
+  // Runs `body` against a consistent snapshot; it cannot write.
+  virtual Result<void> Read(const std::function<Result<void>(SqlSession&)>& body) = 0;
+  // Enqueues on behalf of a running attempt: refused with kLeaseLost when its lease is gone.
+  virtual Result<std::vector<Enqueued>> EmitNow(const WorkerRef& worker, JobId id, int attempt,
+                                                std::int64_t token, std::span<const NewJob> jobs) = 0;
+
+  virtual Result<WorkerRef> RegisterWorker(const WorkerInfo& info) = 0;
+  virtual Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state,
+                                           std::span<const JobProgress> progress) = 0;
+  // The worker is gone by its own will: whatever it still held is released (not an attempt).
+  virtual Result<void> StopWorker(const WorkerRef& worker) = 0;
+
+  // Takes jobs back from workers silent for longer than `stale_threshold` (a crash each: available
+  // again, or dead with error "worker lost" once crashes exceed max_crashes), and ends attempts past
+  // their timeout plus `grace` (retryable after `delay_of`, or dead, with error "timeout").
+  virtual Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace) = 0;
+
+  // Requests by people. Cancel: jobs that are not running become cancelled at once; running ones
+  // get a request that the worker's heartbeat returns. Jobs already finished are left alone.
+  // Returns those that were cancelled or asked to be.
+  virtual Result<std::vector<JobId>> Cancel(const JobFilter& filter) = 0;
+  // Dead jobs start again: available, attempts and crashes from 0, history kept.
+  virtual Result<std::vector<JobId>> RetryDead(const JobFilter& filter) = 0;
+  // Deletes dead jobs that died before `before`, and their history.
+  virtual Result<std::int64_t> PurgeDead(Time before) = 0;
+  // Deletes up to `limit` completed and cancelled jobs that finished before `before`.
+  virtual Result<std::int64_t> DeleteFinished(Time before, int limit) = 0;
+  // A paused queue's jobs are not claimed. A queue never seen before is created. */
+  virtual Result<void> PauseQueue(const std::string& queue, bool paused) = 0;
+  virtual Result<void> ConfigureQueues(std::span<const QueueOptions> queues) = 0;
+
+  virtual Result<std::optional<Job>> GetJob(JobId id) = 0;
+  // Ordered by id.
+  virtual Result<std::vector<Job>> ListJobs(const JobFilter& filter) = 0;
+  // Oldest attempt first.
+  virtual Result<std::vector<Attempt>> Attempts(JobId id) = 0;
+  virtual Result<std::vector<QueueRow>> Queues() = 0;
+  virtual Result<std::vector<WorkerRow>> Workers() = 0;
+  // Kinds any worker has ever had a handler for.
+  virtual Result<std::set<std::string>> KnownKinds() = 0;
+
+  // Joins the active run of this identity or starts the next generation, enqueueing its discovery.
+  virtual Result<StartedRun> StartRun(const RunSpec& spec) = 0;
+  virtual Result<std::optional<RunRow>> GetRun(RunId id) = 0;
+  virtual Result<std::vector<RunRow>> ListRuns(int limit) = 0;
+  // Cancels its open jobs; it starts no final stage any more.
+  virtual Result<void> CancelRun(RunId id) = 0;
+};
+
+}  // namespace millrace::storage
