@@ -1,0 +1,191 @@
+#include "base/json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/basic_parser_impl.hpp>
+#include <set>
+
+namespace millrace::base {
+namespace {
+
+// 1-based line and column of a byte offset.
+std::string Position(std::string_view text, std::size_t offset) {
+  offset = std::min(offset, text.size());
+  const std::string_view before = text.substr(0, offset);
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const std::size_t line_start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
+  return fmt::format("{}:{}", line, offset - line_start + 1);
+}
+
+// Boost.JSON keeps the last of two members with one name; this finds them by watching the events of a
+// second, allocation-light pass.
+class DuplicateFinder {
+ public:
+  static constexpr std::size_t max_array_size = -1;
+  static constexpr std::size_t max_object_size = -1;
+  static constexpr std::size_t max_string_size = -1;
+  static constexpr std::size_t max_key_size = -1;
+  using error_code = boost::system::error_code;
+
+  std::string duplicate;
+
+  bool on_document_begin(error_code&) { return true; }
+  bool on_document_end(error_code&) { return true; }
+  bool on_array_begin(error_code&) { return true; }
+  bool on_array_end(std::size_t, error_code&) { return true; }
+  bool on_object_begin(error_code&) {
+    members_.emplace_back();
+    return true;
+  }
+  bool on_object_end(std::size_t, error_code&) {
+    members_.pop_back();
+    return true;
+  }
+  bool on_string_part(std::string_view, std::size_t, error_code&) { return true; }
+  bool on_string(std::string_view, std::size_t, error_code&) { return true; }
+  bool on_key_part(std::string_view part, std::size_t, error_code&) {
+    key_ += part;
+    return true;
+  }
+  bool on_key(std::string_view part, std::size_t, error_code& error) {
+    key_ += part;
+    if (!members_.back().insert(key_).second) {
+      duplicate = key_;
+      error = make_error_code(boost::json::error::syntax);
+      return false;
+    }
+    key_.clear();
+    return true;
+  }
+  bool on_number_part(std::string_view, error_code&) { return true; }
+  bool on_int64(std::int64_t, std::string_view, error_code&) { return true; }
+  bool on_uint64(std::uint64_t, std::string_view, error_code&) { return true; }
+  bool on_double(double, std::string_view, error_code&) { return true; }
+  bool on_bool(bool, error_code&) { return true; }
+  bool on_null(error_code&) { return true; }
+  bool on_comment_part(std::string_view, error_code&) { return true; }
+  bool on_comment(std::string_view, error_code&) { return true; }
+
+ private:
+  std::vector<std::set<std::string>> members_;
+  std::string key_;
+};
+
+void Pretty(const json::value& value, const std::string& indent, std::string& out);
+
+void PrettyMembers(const json::object& object, const std::string& indent, std::string& out) {
+  const std::string inner = indent + "  ";
+  std::string_view comma = "\n";
+  out += '{';
+  for (const auto& member : object) {
+    out += comma;
+    out += inner;
+    out += json::serialize(member.key());
+    out += ": ";
+    Pretty(member.value(), inner, out);
+    comma = ",\n";
+  }
+  out += '\n' + indent + '}';
+}
+
+void PrettyItems(const json::array& array, const std::string& indent, std::string& out) {
+  const std::string inner = indent + "  ";
+  std::string_view comma = "\n";
+  out += '[';
+  for (const auto& item : array) {
+    out += comma;
+    out += inner;
+    Pretty(item, inner, out);
+    comma = ",\n";
+  }
+  out += '\n' + indent + ']';
+}
+
+void Pretty(const json::value& value, const std::string& indent, std::string& out) {
+  if (value.is_object() && !value.get_object().empty()) {
+    PrettyMembers(value.get_object(), indent, out);
+  } else if (value.is_array() && !value.get_array().empty()) {
+    PrettyItems(value.get_array(), indent, out);
+  } else {
+    out += json::serialize(value);
+  }
+}
+
+// The length of the UTF-8 sequence at `at`, or 0 when there is none.
+std::size_t SequenceLength(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(at);
+  const std::size_t length = first < 0x80 ? 1 : first >= 0xF5 || first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  if (length == 0 || at + length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(at + i) & 0xC0) != 0x80) return 0;
+  }
+  if (first == 0xE0 && byte(at + 1) < 0xA0) return 0;
+  if (first == 0xED && byte(at + 1) > 0x9F) return 0;  // surrogates
+  if (first == 0xF0 && byte(at + 1) < 0x90) return 0;
+  if (first == 0xF4 && byte(at + 1) > 0x8F) return 0;
+  return length;
+}
+
+}  // namespace
+
+Result<json::value> ParseJson(std::string_view text, std::size_t max_depth) {
+  json::parse_options options;
+  options.max_depth = max_depth;
+  json::parser parser({}, options);
+  boost::system::error_code error;
+  const std::size_t used = parser.write(text.data(), text.size(), error);
+  if (error) {
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: {}", Position(text, used), error.message()));
+  }
+  json::value value = parser.release();
+  json::basic_parser<DuplicateFinder> finder(options);
+  const std::size_t at = finder.write_some(false, text.data(), text.size(), error);
+  if (!finder.handler().duplicate.empty() || error) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: member \"{}\" stands twice in one object", Position(text, at), finder.handler().duplicate));
+  }
+  return value;
+}
+
+std::string ToJson(const json::value& value) { return json::serialize(value); }
+
+std::string ToPrettyJson(const json::value& value) {
+  std::string out;
+  Pretty(value, "", out);
+  return out;
+}
+
+std::string JsonQuote(std::string_view text) {
+  std::string out = "\"";
+  out.reserve(text.size() + 2);
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = SequenceLength(text, i);
+    const char c = text[i];
+    if (length == 0) {
+      out += "\uFFFD";
+      ++i;
+    } else if (length > 1) {
+      out.append(text, i, length);
+      i += length;
+    } else {
+      if (c == '"' || c == '\\') {
+        out += '\\';
+        out += c;
+      } else if (c == '\n') {
+        out += "\\n";
+      } else if (c == '\t') {
+        out += "\\t";
+      } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
+        out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+      } else {
+        out += c;
+      }
+      ++i;
+    }
+  }
+  return out + '"';
+}
+
+}  // namespace millrace::base
