@@ -1,7 +1,8 @@
 // Options of the library: where jobs are stored and how a worker runs them.
 #pragma once
 
-#include <map>
+#include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,9 +40,13 @@ struct QueueOptions {
 struct StorageOptions {
   std::string url = "./millrace.db";  // a path (SQLite)
   std::vector<QueueOptions> queues;
+  // For queues that name no capacity, by priority (index: the Priority's number); unset is unbounded.
+  std::array<std::optional<std::int64_t>, kPriorityCount> capacity;
   int max_crashes = 3;                 // for jobs that do not say
   Duration claim_timeout = std::chrono::seconds(300);  // of one attempt, for jobs that do not say
   std::optional<int> max_attempts;     // for every priority, in place of the table by priority
+  // For one priority (index: its number), in place of both.
+  std::array<std::optional<int>, kPriorityCount> max_attempts_by_priority;
   std::string owner;                   // what the owner lock says of this process, for people
 };
 

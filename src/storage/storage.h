@@ -14,6 +14,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -45,6 +46,7 @@ struct WorkerInfo {
   std::int64_t pid = 0;
   int slots = 0;
   std::vector<std::string> kinds;  // what it has handlers for; remembered for "unknown kind" errors
+  std::map<std::string, Duration> timeouts;  // of kinds that have one; Rescue honours them
 };
 
 enum class WorkerState : std::uint8_t { kActive = 0, kDraining = 1, kStopped = 2, kLost = 3 };
@@ -118,6 +120,7 @@ enum class Verdict : std::uint8_t {
   kSnooze,     // running -> scheduled; not an attempt
   kReleased,   // running -> available; not an attempt
   kCancelled,  // running -> cancelled
+  // A job with a cancel request becomes cancelled on kRetry, kSnooze and kReleased as well.
 };
 
 // What became of one attempt.
@@ -261,7 +264,8 @@ class Storage {
 
   // Takes jobs back from workers silent for longer than `stale_threshold` (a crash each: available
   // again, or dead with error "worker lost" once crashes exceed max_crashes), and ends attempts past
-  // their timeout plus `grace` (retryable after `delay_of`, or dead, with error "timeout").
+  // their timeout plus `grace` (retryable after the retry policy's delay without jitter, or dead when
+  // no attempts are left, with error "timeout"). A job with a cancel request becomes cancelled instead.
   virtual Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace) = 0;
 
   // Requests by people. Cancel: jobs that are not running become cancelled at once; running ones
@@ -274,7 +278,7 @@ class Storage {
   virtual Result<std::int64_t> PurgeDead(Time before) = 0;
   // Deletes up to `limit` completed and cancelled jobs that finished before `before`.
   virtual Result<std::int64_t> DeleteFinished(Time before, int limit) = 0;
-  // A paused queue's jobs are not claimed. A queue never seen before is created. */
+  // A paused queue's jobs are not claimed. A queue never seen before is created.
   virtual Result<void> PauseQueue(const std::string& queue, bool paused) = 0;
   virtual Result<void> ConfigureQueues(std::span<const QueueOptions> queues) = 0;
 

@@ -1,0 +1,209 @@
+// What ends an attempt, or a job: reports, people's requests, workers that come and go.
+#include <algorithm>
+#include <limits>
+
+#include "storage/conformance/model_state.h"
+
+namespace millrace::storage {
+
+using engine::JobEvent;
+
+bool Matches(const JobFilter& filter, const Job& job) {
+  const auto contains = [](const auto& all, const auto& one) {
+    return std::find(all.begin(), all.end(), one) != all.end();
+  };
+  return job.id > filter.after_id && (filter.states.empty() || contains(filter.states, job.state)) &&
+         (filter.queue.empty() || filter.queue == job.queue) && (filter.kind.empty() || filter.kind == job.kind) &&
+         (filter.tag.empty() || contains(job.tags, filter.tag)) &&
+         (!filter.priority || *filter.priority == job.priority) &&
+         (filter.run_id == 0 || filter.run_id == job.run_id) && (filter.ids.empty() || contains(filter.ids, job.id));
+}
+
+// ---- Reports ----
+
+bool MemoryState::Holds(const WorkerRef& worker, JobId id, int attempt, std::int64_t token) const {
+  const auto found = jobs.find(id);
+  if (found == jobs.end() || !IsCurrent(worker)) return false;
+  const JobRecord& record = found->second;
+  return record.job.state == JobState::kRunning && record.job.worker == worker.id &&
+         record.incarnation == worker.incarnation && record.job.attempt == attempt && record.token == token;
+}
+
+void MemoryState::AddAttempt(const JobRecord& record, std::string outcome, std::string error, Time now) {
+  attempts[record.job.id].push_back({.attempt = record.job.attempt,
+                                     .outcome = std::move(outcome),
+                                     .error = std::move(error),
+                                     .worker = record.job.worker,
+                                     .started_at = record.claimed_at,
+                                     .finished_at = now});
+}
+
+// The one way out of running. A job that somebody asked to cancel does not go back to wait for another attempt.
+void MemoryState::LeaveRunning(JobRecord& record, JobEvent event, Time now) {
+  Job& job = record.job;
+  if (job.cancel_requested && !engine::IsFinished(*engine::Next(job.state, event))) event = JobEvent::kCancel;
+  job.state = *engine::Next(job.state, event);
+  if (engine::IsFinished(job.state)) {
+    job.finished_at = now;
+  } else if (job.run_at <= now && job.state != JobState::kAvailable) {
+    job.state = *engine::Next(job.state, JobEvent::kDue);
+  }
+  job.cancel_requested = false;
+  record.token = 0;
+}
+
+void MemoryState::ApplyFailure(JobRecord& record, const Report& report, Time now) {
+  const char* outcome = report.verdict == Verdict::kDead && report.fatal ? "fatal"
+                        : report.timed_out                               ? "timeout"
+                                                                         : "failed";
+  AddAttempt(record, outcome, report.text, now);
+  record.job.error = report.text;
+  if (report.verdict == Verdict::kRetry) record.job.run_at = now + std::max(report.delay, Duration(0));
+  LeaveRunning(record, report.verdict == Verdict::kRetry ? JobEvent::kError : JobEvent::kFatal, now);
+}
+
+bool MemoryState::ApplyReport(const WorkerRef& worker, const Report& report, Time now) {
+  if (!Holds(worker, report.id, report.attempt, report.token)) return false;
+  JobRecord& record = jobs.at(report.id);
+  Job& job = record.job;
+  switch (report.verdict) {
+    case Verdict::kCompleted:
+      job.result = report.text;
+      LeaveRunning(record, JobEvent::kOk, now);
+      if (report.discovery_done && job.run_id != 0) runs.at(job.run_id).row.discovery_done = true;
+      break;
+    case Verdict::kRetry:
+    case Verdict::kDead:
+      ApplyFailure(record, report, now);
+      break;
+    case Verdict::kSnooze:
+      --job.attempt;
+      job.run_at = now + std::max(report.delay, Duration(0));
+      LeaveRunning(record, JobEvent::kSnooze, now);
+      break;
+    case Verdict::kReleased:
+      --job.attempt;
+      LeaveRunning(record, JobEvent::kRelease, now);
+      break;
+    case Verdict::kCancelled:
+      AddAttempt(record, "cancelled", report.text, now);
+      LeaveRunning(record, JobEvent::kCancel, now);
+      break;
+  }
+  (void)Emit(report.emits, job.run_id, now);  // ReportAll has checked them
+  SettleRuns(now);
+  return true;
+}
+
+Result<Accepted> MemoryState::ReportAll(const WorkerRef& worker, std::span<const Report> reports, Time now) {
+  for (const Report& report : reports) {
+    if (auto valid = ValidateNewJobs(report.emits); !valid) return fail(valid.error());
+  }
+  Accepted accepted;
+  for (const Report& report : reports) accepted.push_back(ApplyReport(worker, report, now));
+  return accepted;
+}
+
+// ---- Workers ----
+
+bool MemoryState::IsCurrent(const WorkerRef& worker) const {
+  const auto found = workers.find(worker.id);
+  return found != workers.end() && found->second.row.incarnation == worker.incarnation &&
+         found->second.row.state != WorkerState::kStopped;
+}
+
+Result<WorkerRef> MemoryState::Register(const WorkerInfo& info, Time now) {
+  if (info.id.empty()) return fail(ErrorCode::kInvalidArgument, "a worker needs an id");
+  WorkerRecord& worker = workers[info.id];
+  worker.row.info = info;
+  ++worker.row.incarnation;
+  worker.row.state = WorkerState::kActive;
+  worker.row.started_at = now;
+  worker.row.last_heartbeat = now;
+  worker.beats[worker.row.incarnation] = now;
+  kinds.insert(info.kinds.begin(), info.kinds.end());
+  return WorkerRef{info.id, worker.row.incarnation};
+}
+
+HeartbeatReply MemoryState::Beat(const WorkerRef& worker, WorkerState state, std::span<const JobProgress> progress,
+                                 Time now) {
+  if (!IsCurrent(worker)) return {.superseded = true, .cancelled = {}};
+  WorkerRecord& record = workers.at(worker.id);
+  record.row.state = state;
+  record.row.last_heartbeat = now;
+  record.beats[worker.incarnation] = now;
+  for (const JobProgress& step : progress) {
+    if (!Holds(worker, step.id, step.attempt, step.token)) continue;
+    jobs.at(step.id).job.progress = step.fraction;
+    jobs.at(step.id).job.progress_message = step.message;
+  }
+  HeartbeatReply reply;
+  for (const auto& [id, job] : jobs) {
+    const bool mine = job.job.worker == worker.id && job.incarnation == worker.incarnation;
+    if (mine && job.job.state == JobState::kRunning && job.job.cancel_requested) reply.cancelled.push_back(id);
+  }
+  return reply;
+}
+
+void MemoryState::Stop(const WorkerRef& worker, Time now) {
+  if (!IsCurrent(worker)) return;
+  workers.at(worker.id).row.state = WorkerState::kStopped;
+  for (auto& [id, record] : jobs) {
+    const bool mine = record.job.worker == worker.id && record.incarnation == worker.incarnation;
+    if (!mine || record.job.state != JobState::kRunning) continue;
+    --record.job.attempt;
+    LeaveRunning(record, JobEvent::kRelease, now);
+  }
+  SettleRuns(now);
+}
+
+// ---- Requests by people ----
+
+std::vector<JobId> MemoryState::Cancel(const JobFilter& filter, Time now) {
+  std::vector<JobId> done;
+  for (auto& [id, record] : jobs) {
+    if (static_cast<int>(done.size()) >= filter.limit) break;
+    if (engine::IsFinished(record.job.state) || !Matches(filter, record.job)) continue;
+    done.push_back(id);
+    if (record.job.state == JobState::kRunning) {
+      record.job.cancel_requested = true;
+    } else {
+      record.job.state = *engine::Next(record.job.state, JobEvent::kCancel);
+      record.job.finished_at = now;
+    }
+  }
+  SettleRuns(now);
+  return done;
+}
+
+std::vector<JobId> MemoryState::RetryDead(const JobFilter& filter, Time now) {
+  std::vector<JobId> done;
+  for (auto& [id, record] : jobs) {
+    if (static_cast<int>(done.size()) >= filter.limit) break;
+    Job& job = record.job;
+    if (job.state != JobState::kDead || !Matches(filter, job)) continue;
+    if (!job.unique_key.empty() && HolderOf(job.unique_key)) continue;
+    job.state = *engine::Next(job.state, JobEvent::kRetryDead);
+    job.attempt = 0;
+    job.crashes = 0;
+    job.run_at = now;
+    job.finished_at.reset();
+    done.push_back(id);
+  }
+  return done;
+}
+
+std::int64_t MemoryState::DeleteFinished(const std::set<JobState>& states, Time before, std::int64_t limit) {
+  std::int64_t deleted = 0;
+  for (auto next = jobs.begin(); next != jobs.end() && deleted < limit;) {
+    const auto entry = next++;
+    const Job& job = entry->second.job;
+    if (!states.contains(job.state) || *job.finished_at >= before) continue;
+    attempts.erase(job.id);
+    jobs.erase(entry);
+    ++deleted;
+  }
+  return deleted;
+}
+
+}  // namespace millrace::storage

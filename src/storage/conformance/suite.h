@@ -1,0 +1,105 @@
+// The conformance suite: what storage.h promises, as tests that every driver runs.
+//
+// A driver's conformance_test.cc says how to open it and instantiates the suite:
+//   INSTANTIATE_CONFORMANCE(Memory, (Driver{"memory", MakeMemory}));
+// Tests move time by hand; nothing in them sleeps. After each test the queues' counts are compared with a recount.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "storage/storage.h"
+
+namespace millrace::storage {
+
+// An open, empty storage under test.
+struct Instance {
+  std::unique_ptr<Storage> storage;
+  // Moves the database's clock and lets waiters notice.
+  std::function<void(Duration)> advance;
+  // As after a crash of the process: a new driver on the same data, once the old one is destroyed. Null when the driver
+  // cannot.
+  std::function<std::unique_ptr<Storage>()> reopen;
+};
+using Factory = std::function<Instance(const StorageOptions&)>;
+
+struct Driver {
+  std::string name;
+  Factory open;
+};
+
+// The value of a call that has to succeed; otherwise the test ends with the error's message.
+template <class T>
+T Must(Result<T> result) {
+  if (!result) {
+    throw std::runtime_error(std::string(error_code_name(result.error().code)) + ": " + result.error().message);
+  }
+  if constexpr (!std::is_void_v<T>) return *std::move(result);
+}
+
+class Conformance : public testing::TestWithParam<Driver> {
+ protected:
+  void TearDown() override;
+
+  // The storage, opened with `options` at first use.
+  Storage& db();
+  void Advance(Duration by);
+  // False, and the test is over, when the driver cannot be reopened.
+  bool Reopen();
+  Time Now() { return Must(db().Now()); }
+
+  WorkerRef Register(const std::string& id);
+  JobId Add(const NewJob& job);
+  std::vector<JobId> AddMany(int count, const NewJob& job);
+  // Up to `max_jobs` jobs of the given queues (all when empty).
+  std::vector<ClaimedJob> Claim(const WorkerRef& worker, int max_jobs, std::vector<std::string> queues = {});
+  std::vector<JobId> ClaimIds(const WorkerRef& worker, int max_jobs, std::vector<std::string> queues = {});
+  // Exactly one job, which has to be there.
+  ClaimedJob ClaimOne(const WorkerRef& worker, std::vector<std::string> queues = {});
+  bool Send(const WorkerRef& worker, const Report& report);
+  bool Complete(const WorkerRef& worker, const ClaimedJob& job);
+  // A job that was claimed and became dead.
+  JobId AddDead(const NewJob& job);
+
+  Job Get(JobId id) { return Must(db().GetJob(id)).value(); }
+  JobState StateOf(JobId id) { return Get(id).state; }
+  std::vector<Attempt> AttemptsOf(JobId id) { return Must(db().Attempts(id)); }
+  RunRow Run(RunId id) { return Must(db().GetRun(id)).value(); }
+  QueueRow QueueNamed(const std::string& name);
+  std::vector<Job> AllJobs(JobFilter filter = {});
+  // Queues() says what a recount of ListJobs says.
+  void CheckCounts();
+
+  StorageOptions options;
+
+ private:
+  Instance instance_;
+};
+
+// A job of a kind, changed as `change` says.
+NewJob JobOf(const std::string& kind, const std::function<void(NewJob&)>& change = nullptr);
+Report ReportOf(const ClaimedJob& job, Verdict verdict, Duration delay = Duration(0), const std::string& text = "");
+JobFilter ByIds(std::vector<JobId> ids);
+std::vector<JobId> IdsOf(const std::vector<ClaimedJob>& jobs);
+
+inline constexpr Duration kMicro = std::chrono::microseconds(1);
+inline constexpr Duration kSecond = std::chrono::seconds(1);
+inline constexpr Duration kMinute = std::chrono::minutes(1);
+inline constexpr Duration kStale = std::chrono::seconds(30);
+inline constexpr Duration kHour = std::chrono::hours(1);
+
+// Makes the linker keep the suite's files; INSTANTIATE_CONFORMANCE calls it.
+bool LinkSuite();
+
+#define INSTANTIATE_CONFORMANCE(NAME, ...)                                                   \
+  static const bool k##NAME##Linked [[maybe_unused]] = ::millrace::storage::LinkSuite();     \
+  INSTANTIATE_TEST_SUITE_P(NAME, Conformance, testing::Values(__VA_ARGS__),                  \
+                           [](const testing::TestParamInfo<Driver>& info) { return info.param.name; })
+
+}  // namespace millrace::storage

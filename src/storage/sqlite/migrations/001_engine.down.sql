@@ -1,0 +1,11 @@
+DROP TABLE run_count;
+DROP TABLE run;
+DROP TABLE attempt;
+DROP TABLE lease;
+DROP TABLE partition_head;
+DROP TABLE job;
+DROP TABLE worker;
+DROP TABLE kind;
+DROP TABLE queue_count;
+DROP TABLE queue;
+DROP TABLE setting;

@@ -1,0 +1,1 @@
+SELECT id, generation FROM run WHERE identity = ?1 AND state = 0;

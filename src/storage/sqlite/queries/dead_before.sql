@@ -1,0 +1,1 @@
+SELECT id, queue, priority, run FROM job INDEXED BY job_dead WHERE state = 7 AND finished_at < ?1 LIMIT ?2;

@@ -1,0 +1,1 @@
+SELECT name FROM kind WHERE handled = 1;

@@ -1,0 +1,1 @@
+UPDATE worker SET last_heartbeat = ?2, state = ?3 WHERE incarnation = ?1;

@@ -1,0 +1,1 @@
+INSERT INTO kind (name) VALUES (?1);

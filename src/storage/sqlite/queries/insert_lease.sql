@@ -1,0 +1,1 @@
+INSERT INTO lease (token, jobs) VALUES (?1, ?2);

@@ -1,0 +1,1 @@
+SELECT token, jobs FROM lease ORDER BY token;

@@ -1,0 +1,1 @@
+UPDATE kind SET handled = 1 WHERE id = ?1 AND handled = 0;

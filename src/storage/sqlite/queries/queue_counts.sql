@@ -1,0 +1,1 @@
+SELECT queue, priority, state, n FROM queue_count;

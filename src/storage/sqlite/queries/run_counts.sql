@@ -1,0 +1,1 @@
+SELECT state, n FROM run_count WHERE run = ?1;

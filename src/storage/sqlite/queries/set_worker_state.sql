@@ -1,0 +1,1 @@
+UPDATE worker SET state = ?2 WHERE incarnation = ?1;
