@@ -123,7 +123,7 @@ double Ingest(const Setting& setting, const fs::path& folder, const std::string&
       (setting.programs / "millrace").string(), "run",   "documents", folder.string(), "--db",
       (setting.folder / database).string(),     "--json"};
   if (cores == 1) argv.insert(argv.begin(), {"/usr/bin/taskset", "-c", "0"});
-  tests::Ended ended = tests::Run({.argv = std::move(argv), .folder = setting.folder}, std::chrono::seconds(1200));
+  tests::Ended ended = tests::RunToEnd({.argv = std::move(argv), .folder = setting.folder}, std::chrono::seconds(1200));
   if (ended.code != 0)
     throw std::runtime_error("run documents ended with " + std::to_string(ended.code) + ": " + ended.err);
   return ended.seconds;
@@ -195,7 +195,7 @@ double PoolRound(documents::ParserPool& pool, std::vector<fs::path>& files) {
 double BareRound(const Setting& setting, const std::string& format, const std::vector<fs::path>& files) {
   std::vector<std::string> argv = {(setting.programs / "millrace_bench_bare").string(), format};
   for (const fs::path& path : files) argv.push_back(path.string());
-  tests::Ended ended = tests::Run({.argv = std::move(argv)}, std::chrono::seconds(600));
+  tests::Ended ended = tests::RunToEnd({.argv = std::move(argv)}, std::chrono::seconds(600));
   if (ended.code != 0) throw std::runtime_error("millrace_bench_bare: " + ended.err);
   return std::stod(ended.out);
 }

@@ -62,6 +62,7 @@ struct WorkerOptions {
   Duration heartbeat_interval = std::chrono::seconds(5);
   Duration stale_threshold = std::chrono::seconds(30);
   Duration shutdown_timeout = std::chrono::seconds(30);
+  Duration history_retention = std::chrono::hours(24 * 7);  // of completed and cancelled jobs; 0: for ever
   std::int64_t max_jobs = 0;          // stop by itself after this many; 0: never
   bool scheduler_enabled = true;      // false: claims nothing, stays alive
   bool handle_signals = false;        // SIGTERM and SIGINT shut down, a second one at once

@@ -90,6 +90,7 @@ void ConfigLoader::SetDefaults() {
     setting.secret = spec.secret;
     config_.settings_.push_back(std::move(setting));
     SetText(spec, std::string(spec.fallback), "default", {});
+    defaults_.emplace(spec.key, config_.settings_.back().value);
   }
 }
 
@@ -231,6 +232,7 @@ void ConfigLoader::ReadFlags() {
 void ConfigLoader::ResolveDatabase() {
   Setting& url = Find("storage.url");
   Setting& path = Find("storage.path");
+  if (url.origin.kind == OriginKind::kFile && url.value.empty()) url.origin = {};
   const bool both = url.origin.kind == OriginKind::kFile && path.origin.kind == OriginKind::kFile;
   if (both) Problem(url, fmt::format("storage.path is set too (in {}); keep one of them", path.origin.where));
   if (url.origin.kind == OriginKind::kDefault) {
@@ -261,7 +263,7 @@ void ConfigLoader::CheckLater() {
   for (const KeySpec& spec : KeySpecs()) {
     const std::string_view feature = LaterFeature(spec.key);
     const Setting& setting = Find(spec.key);
-    if (feature.empty() || setting.origin.kind == OriginKind::kDefault || setting.value == spec.fallback) continue;
+    if (feature.empty() || setting.origin.kind == OriginKind::kDefault || setting.value == defaults_.at(setting.key)) continue;
     if (setting.origin.kind == OriginKind::kEnvironment) {
       config_.warnings_.push_back(
           fmt::format("{} does nothing: this version has no {}", setting.origin.where, feature));

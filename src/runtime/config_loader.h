@@ -32,6 +32,7 @@ class ConfigLoader {
 
   const ConfigInputs& inputs_;
   Config config_;
+  std::map<std::string, std::string> defaults_;  // by key, as Setting::value
 };
 
 // Reads a value of the key's type. False, and a problem in the reader, when it is none.

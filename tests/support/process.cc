@@ -196,7 +196,7 @@ Ended Child::Wait(std::chrono::seconds limit) {
   return ended_;
 }
 
-Ended Run(const Start& start, std::chrono::seconds limit) { return Child(start).Wait(limit); }
+Ended RunToEnd(const Start& start, std::chrono::seconds limit) { return Child(start).Wait(limit); }
 
 void AdoptOrphans() {
   sigset_t set;

@@ -65,7 +65,7 @@ class Child {
 };
 
 // Starts it and waits for its end.
-Ended Run(const Start& start, std::chrono::seconds limit = std::chrono::seconds(120));
+Ended RunToEnd(const Start& start, std::chrono::seconds limit = std::chrono::seconds(120));
 
 // Makes this process the one that orphans of its children fall to, so that they can be counted.
 void AdoptOrphans();

@@ -39,7 +39,7 @@ Start Millrace(const std::filesystem::path& folder, std::vector<std::string> arg
 }
 
 Ended RunMillrace(const std::filesystem::path& folder, std::vector<std::string> args) {
-  return Run(Millrace(folder, std::move(args)));
+  return RunToEnd(Millrace(folder, std::move(args)));
 }
 
 std::string Describe(const Ended& ended) {

@@ -87,8 +87,8 @@ void MemoryStorage::FollowLanes(std::vector<Priority> lanes) {
 }
 
 LaneChoice MemoryStorage::Chooser() {
-  return [this, lanes = std::exchange(follow_, {}), next = std::size_t{0}](const engine::LaneWaits& waits) mutable
-             -> std::optional<Priority> {
+  return [this, lanes = std::exchange(follow_, {}),
+          next = std::size_t{0}](const engine::LaneWaits& waits) mutable -> std::optional<Priority> {
     if (next < lanes.size()) {
       const Priority lane = lanes[next++];
       if (!waits[static_cast<std::size_t>(lane)]) return std::nullopt;
@@ -172,9 +172,8 @@ Result<WorkerRef> MemoryStorage::RegisterWorker(const WorkerInfo& info) {
 
 Result<HeartbeatReply> MemoryStorage::Heartbeat(const WorkerRef& worker, WorkerState state,
                                                 std::span<const JobProgress> progress) {
-  return Call([&](MemoryState& data, Time now) -> Result<HeartbeatReply> {
-    return data.Beat(worker, state, progress, now);
-  });
+  return Call(
+      [&](MemoryState& data, Time now) -> Result<HeartbeatReply> { return data.Beat(worker, state, progress, now); });
 }
 
 Result<void> MemoryStorage::StopWorker(const WorkerRef& worker) {

@@ -27,8 +27,8 @@ class MemoryStorage : public Storage {
   // Makes waiters look again; call it after moving a manual clock.
   void Poke();
 
-  // The lanes the next claim takes its jobs from, in order, instead of asking FairShare: shows what that claim must give
-  // when a driver chose these. A lane without an eligible job ends it; after the last lane FairShare goes on.
+  // The lanes the next claim takes its jobs from, in order, instead of asking FairShare: shows what that claim must
+  // give when a driver chose these. A lane without an eligible job ends it; after the last lane FairShare goes on.
   void FollowLanes(std::vector<Priority> lanes);
 
   Result<Time> Now() override;

@@ -173,9 +173,16 @@ bool MemoryState::IsSilent(const JobRecord& record, Duration stale_threshold, Ti
   return now - worker.beats.at(record.incarnation) > stale_threshold;
 }
 
+// The job's own, else its kind's as its worker said, else everybody's.
+Duration MemoryState::TimeoutOf(const JobRecord& record) const {
+  if (record.job.timeout > Duration(0)) return record.job.timeout;
+  const auto& timeouts = workers.at(record.job.worker).timeouts.at(record.incarnation);
+  const auto kind = timeouts.find(record.job.kind);
+  return kind != timeouts.end() && kind->second > Duration(0) ? kind->second : options.claim_timeout;
+}
+
 bool MemoryState::IsExpired(const JobRecord& record, Duration grace, Time now) const {
-  const Duration timeout = record.job.timeout > Duration(0) ? record.job.timeout : options.claim_timeout;
-  return now > record.claimed_at + timeout + grace;
+  return now > record.claimed_at + TimeoutOf(record) + grace;
 }
 
 void MemoryState::Crash(JobRecord& record, Time now) {

@@ -67,8 +67,8 @@ std::optional<JobId> MemoryState::HolderOf(const std::string& unique_key) const 
 }
 
 // The priority a job is enqueued with: its own while there is room. Counts it.
-Result<Priority> MemoryState::LaneWithRoom(
-    const NewJob& job, std::map<std::pair<std::string, Priority>, std::int64_t>& counts) const {
+Result<Priority> MemoryState::LaneWithRoom(const NewJob& job,
+                                           std::map<std::pair<std::string, Priority>, std::int64_t>& counts) const {
   const auto queue = queues.find(job.queue);
   std::int64_t& count = counts[{job.queue, job.priority}];
   if (queue == queues.end() || !queue->second.options.capacity || count < *queue->second.options.capacity) {
@@ -154,8 +154,8 @@ Result<std::vector<Enqueued>> MemoryState::Enqueue(std::span<const NewJob> batch
     if (batch[i].run_id == 0) continue;
     const auto run = runs.find(batch[i].run_id);
     if (run == runs.end() || run->second.row.state != RunState::kActive) {
-      return fail(ErrorCode::kInvalidArgument, "job " + std::to_string(i) + ": run_id: run " +
-                                                   std::to_string(batch[i].run_id) + " is not active");
+      return fail(ErrorCode::kInvalidArgument,
+                  "job " + std::to_string(i) + ": run_id: run " + std::to_string(batch[i].run_id) + " is not active");
     }
   }
   auto placements = Place(batch, true);

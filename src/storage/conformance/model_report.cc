@@ -121,6 +121,7 @@ Result<WorkerRef> MemoryState::Register(const WorkerInfo& info, Time now) {
   worker.row.started_at = now;
   worker.row.last_heartbeat = now;
   worker.beats[worker.row.incarnation] = now;
+  worker.timeouts[worker.row.incarnation] = info.timeouts;
   kinds.insert(info.kinds.begin(), info.kinds.end());
   return WorkerRef{info.id, worker.row.incarnation};
 }

@@ -1,5 +1,5 @@
-// The rules of storage.h as plain data and plain loops: no locks, no indexes, nothing clever. MemoryStorage puts a mutex
-// and a clock around it. Every function that takes `now` expects Tick(now) to have been called.
+// The rules of storage.h as plain data and plain loops: no locks, no indexes, nothing clever. MemoryStorage puts a
+// mutex and a clock around it. Every function that takes `now` expects Tick(now) to have been called.
 #pragma once
 
 #include <functional>
@@ -31,8 +31,9 @@ struct QueueRecord {
 };
 
 struct WorkerRecord {
-  WorkerRow row;                      // of the latest incarnation
-  std::map<std::int64_t, Time> beats;  // last sign of life of each incarnation
+  WorkerRow row;                                                     // of the latest incarnation
+  std::map<std::int64_t, Time> beats;                                // last sign of life of each incarnation
+  std::map<std::int64_t, std::map<std::string, Duration>> timeouts;  // of kinds, by incarnation
 };
 
 struct RunRecord {
@@ -98,7 +99,8 @@ class MemoryState {
     Priority priority = Priority::kDefault;
   };
   Result<std::vector<Placement>> Place(std::span<const NewJob> batch, bool limited) const;
-  Result<Priority> LaneWithRoom(const NewJob& job, std::map<std::pair<std::string, Priority>, std::int64_t>& counts) const;
+  Result<Priority> LaneWithRoom(const NewJob& job,
+                                std::map<std::pair<std::string, Priority>, std::int64_t>& counts) const;
   std::vector<Enqueued> InsertAll(std::span<const NewJob> batch, const std::vector<Placement>& placements,
                                   std::optional<RunId> run, Time now);
   JobId Insert(const NewJob& job, Priority priority, RunId run, Time now);
@@ -111,6 +113,7 @@ class MemoryState {
   void Crash(JobRecord& record, Time now);
   void Expire(JobRecord& record, Time now);
   [[nodiscard]] bool IsSilent(const JobRecord& record, Duration stale_threshold, Time now) const;
+  [[nodiscard]] Duration TimeoutOf(const JobRecord& record) const;
   [[nodiscard]] bool IsExpired(const JobRecord& record, Duration grace, Time now) const;
 
   [[nodiscard]] std::int64_t OpenJobs(RunId run) const;

@@ -64,6 +64,8 @@ class Conformance : public testing::TestWithParam<Driver> {
   ClaimedJob ClaimOne(const WorkerRef& worker, std::vector<std::string> queues = {});
   bool Send(const WorkerRef& worker, const Report& report);
   bool Complete(const WorkerRef& worker, const ClaimedJob& job);
+  // Every write of a lost lease is refused and nothing of it written.
+  void ExpectRefused(const WorkerRef& worker, const ClaimedJob& job, const std::string& why);
   // A job that was claimed and became dead.
   JobId AddDead(const NewJob& job);
 
@@ -97,9 +99,9 @@ inline constexpr Duration kHour = std::chrono::hours(1);
 // Makes the linker keep the suite's files; INSTANTIATE_CONFORMANCE calls it.
 bool LinkSuite();
 
-#define INSTANTIATE_CONFORMANCE(NAME, ...)                                                   \
-  static const bool k##NAME##Linked [[maybe_unused]] = ::millrace::storage::LinkSuite();     \
-  INSTANTIATE_TEST_SUITE_P(NAME, Conformance, testing::Values(__VA_ARGS__),                  \
+#define INSTANTIATE_CONFORMANCE(NAME, ...)                                               \
+  static const bool k##NAME##Linked [[maybe_unused]] = ::millrace::storage::LinkSuite(); \
+  INSTANTIATE_TEST_SUITE_P(NAME, Conformance, testing::Values(__VA_ARGS__),              \
                            [](const testing::TestParamInfo<Driver>& info) { return info.param.name; })
 
 }  // namespace millrace::storage

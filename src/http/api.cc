@@ -1,0 +1,14 @@
+#include "http/api.h"
+
+namespace millrace::http {
+
+Api::Api(storage::Storage& storage, Health& health, ApiOptions options) {
+  AddJobRoutes(router_, storage, options);
+  AddQueueRoutes(router_, storage);
+  AddDeadRoutes(router_, storage);
+  AddWorkerRoutes(router_, storage);
+  AddRunRoutes(router_, storage);
+  AddHealthRoutes(router_, health, options.version);
+}
+
+}  // namespace millrace::http

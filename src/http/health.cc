@@ -1,0 +1,95 @@
+#include "http/health.h"
+
+#include <utility>
+
+#include "base/clock.h"
+#include "http/api.h"
+
+namespace millrace::http {
+namespace {
+
+base::json::object Common(const Health& health, std::string_view status) {
+  return {{"status", status},
+          {"uptime_seconds", health.uptime_seconds()},
+          {"timestamp", base::FormatTime(base::Clock::System().Now())}};
+}
+
+ApiResponse Overall(const Health& health, const std::string& version) {
+  const HealthVerdict verdict = health.verdict();
+  const bool healthy = verdict.database_error.empty() && verdict.stuck.empty();
+  base::json::object body = Common(health, healthy ? "healthy" : "unhealthy");
+  body["service"] = "millrace";
+  body["version"] = version;
+  if (!verdict.database_error.empty()) body["database_error"] = verdict.database_error;
+  if (!verdict.stuck.empty()) body["stuck"] = verdict.stuck;
+  return JsonResponse(body, healthy ? 200 : 503);
+}
+
+ApiResponse Live(const Health& health) {
+  const HealthVerdict verdict = health.verdict();
+  base::json::object body = Common(health, verdict.stuck.empty() ? "alive" : "stuck");
+  if (!verdict.stuck.empty()) body["stuck"] = verdict.stuck;
+  return JsonResponse(body, verdict.stuck.empty() ? 200 : 503);
+}
+
+ApiResponse Ready(const Health& health) {
+  const HealthVerdict verdict = health.verdict();
+  const std::string_view reason = verdict.phase == Phase::kShuttingDown ? "shutting_down"
+                                  : verdict.phase == Phase::kStarting   ? "service_starting"
+                                  : !verdict.database_error.empty()     ? "database_unhealthy"
+                                  : !verdict.stuck.empty()              ? "dependencies_not_ready"
+                                                                        : "";
+  if (reason.empty()) return JsonResponse(Common(health, "ready"));
+  base::json::object body = Common(health, "not_ready");
+  body["reason"] = reason;
+  body["dependencies"] = base::json::object{
+      {"database", verdict.database_error.empty() ? "healthy" : base::json::string(verdict.database_error)},
+      {"loops", verdict.stuck.empty() ? "healthy" : base::json::string(verdict.stuck)}};
+  return JsonResponse(body, 503);
+}
+
+}  // namespace
+
+void Health::Watch(storage::Storage& storage, Duration interval, std::function<std::string()> stuck) {
+  Check(storage, stuck);
+  checker_ = std::jthread([this, &storage, interval, stuck = std::move(stuck)](const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (!stop.stop_requested()) {
+      changed_.wait_for(lock, stop, interval, [] { return false; });
+      if (stop.stop_requested()) return;
+      lock.unlock();
+      Check(storage, stuck);
+      lock.lock();
+    }
+  });
+}
+
+void Health::Check(storage::Storage& storage, const std::function<std::string()>& stuck) {
+  const auto now = storage.Now();
+  std::string loop = stuck ? stuck() : "";
+  const std::lock_guard lock(mutex_);
+  verdict_.database_error = now ? "" : now.error().message;
+  verdict_.stuck = std::move(loop);
+}
+
+void Health::SetPhase(Phase phase) {
+  const std::lock_guard lock(mutex_);
+  verdict_.phase = phase;
+}
+
+HealthVerdict Health::verdict() const {
+  const std::lock_guard lock(mutex_);
+  return verdict_;
+}
+
+double Health::uptime_seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+}
+
+void AddHealthRoutes(Router& router, Health& health, const std::string& version) {
+  router.Add("GET", "/health", [&health, version](const auto&, const auto&) { return Overall(health, version); });
+  router.Add("GET", "/health/live", [&health](const auto&, const auto&) { return Live(health); });
+  router.Add("GET", "/health/ready", [&health](const auto&, const auto&) { return Ready(health); });
+}
+
+}  // namespace millrace::http

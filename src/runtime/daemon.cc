@@ -1,0 +1,188 @@
+#include "runtime/daemon.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <random>
+
+#include "base/log.h"
+#include "base/thread_name.h"
+#include "base/try.h"
+#include "runtime/heartbeat.h"
+#include "runtime/maintenance.h"
+
+namespace millrace::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kLinger = std::chrono::milliseconds(5);
+constexpr std::size_t kFullBatch = 500;
+// How long a worker sleeps without a sign of work, less up to a tenth so that many do not wake together.
+constexpr auto kLongestSleep = std::chrono::seconds(2);
+constexpr auto kFirstBackoff = std::chrono::milliseconds(50);
+constexpr auto kLongestBackoff = std::chrono::seconds(5);
+constexpr auto kFailureShownEvery = std::chrono::seconds(10);
+// Of the shutdown budget: what is kept for handlers to heed their stop token, and for the last reports.
+constexpr auto kStopMargin = std::chrono::seconds(2);
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+std::string MakeWorkerId() {
+  std::random_device random;
+  return fmt::format("{}-{}-{:06x}", HostName(), getpid(), random() & 0xffffff);
+}
+
+}  // namespace
+
+Daemon::Daemon(std::shared_ptr<storage::Storage> storage, WorkerOptions options, std::shared_ptr<const Handlers> handlers,
+               ShutdownRequest& shutdown)
+    : storage_(std::move(storage)), options_(std::move(options)), handlers_(std::move(handlers)), shutdown_(shutdown),
+      completer_(std::make_shared<Completer>(kLinger, kFullBatch)) {}
+
+void Daemon::ShowFailure(const Error& error) {
+  const auto now = Clock::now();
+  if (now - failure_shown_ < kFailureShownEvery) return;
+  failure_shown_ = now;
+  base::Log(base::Level::kError, "Database call failed; trying again", {{"code", std::string(error_code_name(error.code))}, {"error", error.message}});
+}
+
+void Daemon::CountRefused(std::span<const storage::Report> reports, const storage::Accepted& accepted) {
+  for (std::size_t i = 0; i < accepted.size() && i < reports.size(); ++i) {
+    if (accepted[i]) continue;
+    base::Log(base::Level::kDebug, "Report refused: the lease is lost", {{"job", std::to_string(reports[i].id)}});
+  }
+}
+
+void Daemon::Exchange(std::vector<storage::Report> reports, const storage::ClaimRequest& request) {
+  std::move(reports.begin(), reports.end(), std::back_inserter(unreported_));
+  auto exchanged = storage_->ReportAndClaim(unreported_, request);
+  if (!exchanged) {
+    ShowFailure(exchanged.error());
+    if (exchanged.error().code == ErrorCode::kLeaseLost) lost_ = true;
+    backoff_ = std::clamp<std::chrono::microseconds>(backoff_ * 2, kFirstBackoff, kLongestBackoff);
+    completer_->Wait(backoff_);
+    return;
+  }
+  backoff_ = std::chrono::microseconds(0);
+  CountRefused(unreported_, exchanged->accepted);
+  unreported_.clear();
+  if (request.max_jobs == 0) return;
+  idle_ = exchanged->claimed.jobs.empty();
+  fetcher_->Claimed(exchanged->claimed.jobs.size());
+  if (!idle_) executor_->Submit(std::move(exchanged->claimed.jobs));
+}
+
+void Daemon::Sleep(const storage::ClaimRequest& request) {
+  const std::chrono::microseconds longest = kLongestSleep;
+  if (request.max_jobs == 0) {
+    completer_->Wait(longest);
+    return;
+  }
+  thread_local std::minstd_rand random{std::random_device{}()};
+  const auto jitter = std::uniform_int_distribution<std::int64_t>(0, longest.count() / 10)(random);
+  const std::stop_token woken = completer_->Arm();
+  storage_->WaitForWork(request, longest - std::chrono::microseconds(jitter), woken);
+  completer_->Disarm();
+  idle_ = false;
+}
+
+void Daemon::Loop() {
+  while (!shutdown_.draining() && !lost_) {
+    std::vector<storage::Report> reports = completer_->Take();
+    const Executor::Load load = executor_->load();
+    storage::ClaimRequest request = fetcher_->Request(load);
+    if (fetcher_->Exhausted() && load.running + load.queued == 0 && reports.empty() && unreported_.empty() && completer_->Empty()) {
+      shutdown_.Ask();
+      return;
+    }
+    if (!reports.empty() || !unreported_.empty() || (request.max_jobs > 0 && !idle_)) {
+      // Outcomes free slots, and what others waited for: a claim travels with them even if the last one found nothing.
+      Exchange(std::move(reports), request);
+    } else {
+      Sleep(request);
+    }
+  }
+}
+
+void Daemon::Flush(Clock::time_point until) {
+  storage::ClaimRequest nothing;
+  nothing.worker = worker_;
+  while (true) {
+    std::vector<storage::Report> reports = completer_->Take();
+    if (reports.empty() && unreported_.empty()) return;
+    Exchange(std::move(reports), nothing);
+    if (!unreported_.empty() && Clock::now() >= until) {
+      base::Log(base::Level::kError, "Outcomes could not be reported; their jobs will run again", {{"jobs", std::to_string(unreported_.size())}});
+      return;
+    }
+  }
+}
+
+int Daemon::Drain() {
+  const auto begun = Clock::now();
+  const auto end = begun + options_.shutdown_timeout;
+  const auto margin = std::min<std::chrono::microseconds>(kStopMargin, options_.shutdown_timeout / 4);
+  auto released = executor_->ReleaseQueued();
+  if (!released.empty()) completer_->Add(std::move(released), true);
+  const auto finished = [&] { return executor_->load().running == 0; };
+  // Outcomes go on being reported while handlers finish.
+  const auto wait = [&](Clock::time_point until, bool heed_second_signal) {
+    while (!finished() && Clock::now() < until && !lost_ && !(heed_second_signal && shutdown_.at_once())) {
+      Flush(until);
+      if (!finished()) completer_->Wait(std::chrono::milliseconds(50));
+    }
+    Flush(end);
+  };
+  wait(end - margin, true);
+  if (finished()) return 0;
+  executor_->StopRunning(StopReason::kShutdown);
+  wait(std::min(Clock::now() + margin / 2, end), false);
+  const int cut_off = executor_->AbandonRunning();
+  Flush(end);
+  return cut_off;
+}
+
+Result<int> Daemon::Run() {
+  const int slots = options_.concurrency > 0 ? options_.concurrency : std::max(1U, std::thread::hardware_concurrency());
+  storage::WorkerInfo info;
+  info.id = options_.id.empty() ? MakeWorkerId() : options_.id;
+  info.type = options_.type;
+  info.host = HostName();
+  info.pid = getpid();
+  info.slots = slots;
+  info.kinds = handlers_->Kinds();
+  info.timeouts = handlers_->Timeouts();
+  MILLRACE_ASSIGN(worker_, storage_->RegisterWorker(info));
+  base::Log(base::Level::kInfo, "Worker started", {{"worker", worker_.id}, {"slots", std::to_string(slots)}});
+  fetcher_ = std::make_unique<Fetcher>(options_, worker_);
+  executor_ = std::make_unique<Executor>(storage_, handlers_, completer_, worker_, slots);
+  shutdown_.OnAsk([completer = completer_] { completer->Interrupt(); });
+  int cut_off = 0;
+  {
+    Heartbeat heartbeat(*storage_, worker_, *executor_, options_, [this] {
+      lost_ = true;
+      completer_->Interrupt();
+    });
+    const Maintenance maintenance(*storage_, options_);
+    Loop();
+    heartbeat.SetState(storage::WorkerState::kDraining);
+    if (lost_) executor_->StopRunning(StopReason::kShutdown);
+    cut_off = Drain();
+  }
+  shutdown_.OnAsk({});
+  executor_.reset();
+  Flush(Clock::now());
+  if (auto stopped = storage_->StopWorker(worker_); !stopped) ShowFailure(stopped.error());
+  base::Log(base::Level::kInfo, "Worker stopped", {{"worker", worker_.id}, {"cut_off", std::to_string(cut_off)}});
+  return cut_off > 0 ? 3 : 0;
+}
+
+}  // namespace millrace::runtime

@@ -1,0 +1,49 @@
+// One worker's life: register, claim and run and report until asked to stop, drain, sign off.
+#pragma once
+
+#include <memory>
+
+#include "runtime/completer.h"
+#include "runtime/executor.h"
+#include "runtime/fetcher.h"
+#include "runtime/handlers.h"
+#include "runtime/shutdown.h"
+
+namespace millrace::runtime {
+
+class Daemon {
+ public:
+  Daemon(std::shared_ptr<storage::Storage> storage, WorkerOptions options, std::shared_ptr<const Handlers> handlers,
+         ShutdownRequest& shutdown);
+
+  // The exit status (see Worker::run). Fails when the worker cannot be registered.
+  Result<int> Run();
+
+ private:
+  // The loop: outcomes out, claims in, one transaction for both.
+  void Loop();
+  void Exchange(std::vector<storage::Report> reports, const storage::ClaimRequest& request);
+  void Sleep(const storage::ClaimRequest& request);
+  // Reports outcomes until the database has taken them, or the budget is spent.
+  void Flush(std::chrono::steady_clock::time_point until);
+  // Unstarted jobs back at once, running ones may finish; returns how many attempts had to be cut off.
+  int Drain();
+  void CountRefused(std::span<const storage::Report> reports, const storage::Accepted& accepted);
+  void ShowFailure(const Error& error);
+
+  std::shared_ptr<storage::Storage> storage_;
+  const WorkerOptions options_;
+  std::shared_ptr<const Handlers> handlers_;
+  ShutdownRequest& shutdown_;
+  std::shared_ptr<Completer> completer_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Fetcher> fetcher_;
+  storage::WorkerRef worker_;
+  std::vector<storage::Report> unreported_;  // the database did not take them yet
+  bool idle_ = false;                        // the latest claim found nothing
+  std::atomic<bool> lost_ = false;           // stop at once: the leases are or will be gone
+  std::chrono::microseconds backoff_{0};
+  std::chrono::steady_clock::time_point failure_shown_{};
+};
+
+}  // namespace millrace::runtime

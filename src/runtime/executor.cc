@@ -1,0 +1,305 @@
+#include "runtime/executor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <set>
+#include <thread>
+
+#include "base/log.h"
+#include "base/thread_name.h"
+
+namespace millrace::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long a handler may go on after it was asked to stop at its deadline.
+constexpr auto kStopGrace = std::chrono::seconds(1);
+constexpr auto kWatchInterval = std::chrono::milliseconds(100);
+
+Outcome RunHandler(const Handler& handler, Context& context) {
+  try {
+    return handler.function(context);
+  } catch (const std::exception& error) {
+    return Outcome::retry(error.what());
+  } catch (...) {
+    return Outcome::retry("the handler threw something that is not a std::exception");
+  }
+}
+
+}  // namespace
+
+struct Executor::Core : std::enable_shared_from_this<Core> {
+  std::shared_ptr<storage::Storage> storage;
+  std::shared_ptr<const Handlers> handlers;
+  std::shared_ptr<Completer> completer;
+  storage::WorkerRef worker;
+  int slots = 0;
+
+  mutable std::mutex mutex;  // of all that follows
+  std::condition_variable work_or_end;
+  std::condition_variable watch;
+  std::deque<storage::ClaimedJob> queue;
+  std::set<std::shared_ptr<RunningAttempt>> running;
+  int taken = 0;    // by threads, not finished: running, and a few about to
+  int waiting = 0;  // threads without work
+  int stuck = 0;    // threads left behind
+  bool ending = false;
+  double seconds_per_job = 0;
+
+  // ---- Executor threads
+  void Work();
+  std::vector<storage::ClaimedJob> TakeSome(std::unique_lock<std::mutex>& lock);
+  std::optional<storage::Report> Run(storage::ClaimedJob job, bool& replaced);
+  void Finished(std::size_t jobs, double seconds, std::vector<storage::Report> reports);
+
+  // A copy: stopping an attempt runs its handler's stop callbacks, which must not happen under the mutex.
+  std::vector<std::shared_ptr<RunningAttempt>> Running() const {
+    const std::lock_guard lock(mutex);
+    return {running.begin(), running.end()};
+  }
+
+  // ---- Watchdog
+  void Watch();
+  void EndOverdue(Clock::time_point now);
+};
+
+// Short jobs are taken several at a time, so that threads do not meet at the queue for each; long ones one by one, so that none
+// waits behind another while a thread is idle.
+std::vector<storage::ClaimedJob> Executor::Core::TakeSome(std::unique_lock<std::mutex>& lock) {
+  ++waiting;
+  work_or_end.wait(lock, [&] { return ending || !queue.empty(); });
+  --waiting;
+  std::size_t some = 1;
+  if (seconds_per_job < 50e-6) some = std::clamp<std::size_t>(queue.size() / (2 * static_cast<std::size_t>(slots)), 1, 64);
+  std::vector<storage::ClaimedJob> jobs;
+  jobs.reserve(some);
+  while (!queue.empty() && jobs.size() < some) {
+    jobs.push_back(std::move(queue.front()));
+    queue.pop_front();
+  }
+  taken += static_cast<int>(jobs.size());
+  return jobs;
+}
+
+std::optional<storage::Report> Executor::Core::Run(storage::ClaimedJob job, bool& replaced) {
+  const Handler* handler = handlers->Find(job.kind);
+  if (handler == nullptr) {
+    std::string known;
+    for (const std::string& kind : handlers->Kinds()) known += (known.empty() ? "" : ", ") + kind;
+    return handlers->Failure(job, fmt::format("unknown kind '{}': this worker has no handler for it; it has: {}", job.kind, known), std::nullopt, false);
+  }
+  const Duration timeout = handlers->TimeoutOf(job);
+  const auto attempt = std::make_shared<RunningAttempt>(*storage, worker, std::move(job), timeout);
+  {
+    const std::lock_guard lock(mutex);
+    running.insert(attempt);
+    if (running.size() == 1) watch.notify_one();
+  }
+  const Outcome outcome = RunHandler(*handler, *attempt);
+  std::optional<storage::Report> report = attempt->Finish(outcome, *handlers);
+  const std::lock_guard lock(mutex);
+  replaced = attempt->abandoned();
+  running.erase(attempt);
+  return report;
+}
+
+void Executor::Core::Finished(std::size_t jobs, double seconds, std::vector<storage::Report> reports) {
+  for (const storage::Report& report : reports) {
+    if (report.verdict == storage::Verdict::kRetry || report.verdict == storage::Verdict::kDead) {
+      const bool dead = report.verdict == storage::Verdict::kDead;
+      base::Log(dead ? base::Level::kError : base::Level::kWarn, dead ? "Job dead" : "Job failed",
+                {{"job", std::to_string(report.id)}, {"attempt", std::to_string(report.attempt)}, {"error", report.text}});
+    }
+  }
+  bool idle = false;
+  {
+    const std::lock_guard lock(mutex);
+    taken -= static_cast<int>(jobs);
+    idle = queue.empty();
+    const double each = seconds / static_cast<double>(jobs);
+    seconds_per_job = seconds_per_job == 0 ? each : seconds_per_job * 0.9 + each * 0.1;
+  }
+  completer->Add(std::move(reports), idle);
+}
+
+void Executor::Core::Work() {
+  base::NameThread("mr-executor");
+  while (true) {
+    std::vector<storage::ClaimedJob> jobs;
+    {
+      std::unique_lock lock(mutex);
+      jobs = TakeSome(lock);
+      if (jobs.empty()) return;
+    }
+    std::vector<storage::Report> reports;
+    reports.reserve(jobs.size());
+    const auto begin = Clock::now();
+    bool replaced = false;
+    std::size_t done = 0;
+    for (storage::ClaimedJob& job : jobs) {
+      if (auto report = Run(std::move(job), replaced)) reports.push_back(std::move(*report));
+      ++done;
+      if (replaced) break;
+    }
+    if (replaced) {
+      // Another thread has this slot; what this one had taken goes back to the queue.
+      {
+        const std::lock_guard lock(mutex);
+        for (std::size_t i = jobs.size(); i > done; --i) queue.push_front(std::move(jobs[i - 1]));
+        taken -= static_cast<int>(jobs.size() - done);
+        --stuck;
+        work_or_end.notify_one();
+      }
+      if (!reports.empty()) completer->Add(std::move(reports), true);
+      return;
+    }
+    Finished(done, std::chrono::duration<double>(Clock::now() - begin).count(), std::move(reports));
+  }
+}
+
+// Handlers past their deadline are asked to stop; those that do not within the grace are given up.
+void Executor::Core::EndOverdue(Clock::time_point now) {
+  std::vector<std::shared_ptr<RunningAttempt>> overdue;
+  {
+    const std::lock_guard lock(mutex);
+    for (const auto& attempt : running) {
+      if (now >= attempt->deadline() && !attempt->abandoned()) overdue.push_back(attempt);
+    }
+  }
+  for (const auto& attempt : overdue) {
+    attempt->Stop(StopReason::kTimeout);
+    if (now < attempt->deadline() + kStopGrace) continue;
+    std::vector<storage::Report> reports;
+    {
+      const std::lock_guard lock(mutex);
+      if (!running.contains(attempt) || stuck >= 2 * slots) continue;
+      if (auto report = attempt->Abandon(*handlers)) reports.push_back(std::move(*report));
+      ++stuck;
+      --taken;
+    }
+    base::Log(base::Level::kError, "Handler ignores its deadline; its thread is left behind",
+              {{"job", std::to_string(attempt->claimed().id)}, {"kind", attempt->claimed().kind}});
+    std::thread([core = shared_from_this()] { core->Work(); }).detach();
+    completer->Add(std::move(reports), true);
+  }
+}
+
+void Executor::Core::Watch() {
+  base::NameThread("mr-watchdog");
+  std::unique_lock lock(mutex);
+  while (!ending) {
+    if (running.empty()) {
+      watch.wait(lock, [&] { return ending || !running.empty(); });
+    } else {
+      watch.wait_for(lock, kWatchInterval, [&] { return ending; });
+    }
+    lock.unlock();
+    EndOverdue(Clock::now());
+    lock.lock();
+  }
+}
+
+Executor::Executor(std::shared_ptr<storage::Storage> storage, std::shared_ptr<const Handlers> handlers, std::shared_ptr<Completer> completer,
+                   storage::WorkerRef worker, int slots)
+    : core_(std::make_shared<Core>()) {
+  core_->storage = std::move(storage);
+  core_->handlers = std::move(handlers);
+  core_->completer = std::move(completer);
+  core_->worker = std::move(worker);
+  core_->slots = slots;
+  for (int i = 0; i < slots; ++i) threads_.emplace_back([core = core_] { core->Work(); });
+  watchdog_ = std::thread([core = core_] { core->Watch(); });
+}
+
+Executor::~Executor() {
+  bool stuck = false;
+  {
+    const std::lock_guard lock(core_->mutex);
+    core_->ending = true;
+    stuck = core_->stuck > 0;
+    core_->work_or_end.notify_all();
+    core_->watch.notify_all();
+  }
+  watchdog_.join();
+  // With a stuck handler there is no telling which thread it sits in, so none is waited for; they share what they use.
+  for (std::thread& thread : threads_) {
+    if (stuck) {
+      thread.detach();
+    } else {
+      thread.join();
+    }
+  }
+}
+
+void Executor::Submit(std::vector<storage::ClaimedJob> jobs) {
+  const std::lock_guard lock(core_->mutex);
+  const auto wake = std::min<std::size_t>(jobs.size(), static_cast<std::size_t>(core_->waiting));
+  std::move(jobs.begin(), jobs.end(), std::back_inserter(core_->queue));
+  for (std::size_t i = 0; i < wake; ++i) core_->work_or_end.notify_one();
+}
+
+Executor::Load Executor::load() const {
+  const std::lock_guard lock(core_->mutex);
+  return {core_->slots, core_->taken, static_cast<int>(core_->queue.size()), core_->seconds_per_job};
+}
+
+std::vector<storage::Report> Executor::ReleaseQueued() {
+  const std::lock_guard lock(core_->mutex);
+  std::vector<storage::Report> reports;
+  for (const storage::ClaimedJob& job : core_->queue) reports.push_back(ReportFor(job, storage::Verdict::kReleased));
+  core_->queue.clear();
+  return reports;
+}
+
+void Executor::Cancel(std::span<const JobId> jobs) {
+  const std::set<JobId> wanted(jobs.begin(), jobs.end());
+  std::vector<storage::Report> reports;
+  for (const auto& attempt : core_->Running()) {
+    if (wanted.contains(attempt->claimed().id)) attempt->Stop(StopReason::kCancelled);
+  }
+  {
+    const std::lock_guard lock(core_->mutex);
+    std::erase_if(core_->queue, [&](const storage::ClaimedJob& job) {
+      if (!wanted.contains(job.id)) return false;
+      reports.push_back(ReportFor(job, storage::Verdict::kCancelled, "cancelled on request"));
+      return true;
+    });
+  }
+  if (!reports.empty()) core_->completer->Add(std::move(reports), true);
+}
+
+void Executor::StopRunning(StopReason reason) {
+  for (const auto& attempt : core_->Running()) attempt->Stop(reason);
+}
+
+int Executor::AbandonRunning() {
+  std::vector<storage::Report> reports;
+  {
+    const std::lock_guard lock(core_->mutex);
+    for (const auto& attempt : core_->running) {
+      if (attempt->abandoned()) continue;
+      if (auto report = attempt->Abandon(*core_->handlers)) reports.push_back(std::move(*report));
+      ++core_->stuck;
+      --core_->taken;
+    }
+  }
+  const int count = static_cast<int>(reports.size());
+  if (count > 0) core_->completer->Add(std::move(reports), true);
+  return count;
+}
+
+std::vector<storage::JobProgress> Executor::TakeProgress() {
+  const std::lock_guard lock(core_->mutex);
+  std::vector<storage::JobProgress> all;
+  for (const auto& attempt : core_->running) {
+    if (auto progress = attempt->TakeProgress()) all.push_back(std::move(*progress));
+  }
+  return all;
+}
+
+}  // namespace millrace::runtime

@@ -1,0 +1,76 @@
+// One process owns a database file: a second owner is refused by name, and commands reach the first through its socket.
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+#include "support/content.h"
+#include "support/program.h"
+
+namespace millrace::tests {
+namespace {
+
+using base::json::value;
+using std::chrono::seconds;
+
+class Owner : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    WriteFile(folder_ / "in" / "note.txt", "A note about the wobbegong.\n");
+    WriteFile(folder_ / "in" / "broken.pdf", "%PDF-1.4 broken");
+    Ended ended = RunMillrace(folder_.path(), {"run", "documents", "in", "--db", "m.db"});
+    ASSERT_EQ(ended.code, 3) << Describe(ended);
+    worker_ = std::make_unique<Child>(Millrace(folder_.path(), {"worker", "--db", "m.db", "--worker-id", "the-owner"}));
+    while (!worker_->WaitForExit(std::chrono::milliseconds(1))) {
+      if (RunMillrace(folder_.path(), {"healthcheck", "--ready", "--db", "m.db"}).code == 0) return;
+    }
+    FAIL() << "the worker ended: " << Describe(worker_->Wait());
+  }
+  void TearDown() override {
+    if (worker_ == nullptr) return;
+    worker_->Kill(SIGTERM);
+    Ended ended = worker_->Wait(seconds(30));
+    EXPECT_EQ(ended.code, 0) << Describe(ended);
+  }
+  Ended Do(std::vector<std::string> args) {
+    args.insert(args.end(), {"--db", "m.db"});
+    return RunMillrace(folder_.path(), std::move(args));
+  }
+  value DoJson(std::vector<std::string> args) {
+    args.insert(args.end(), {"--db", "m.db"});
+    return MustJson(folder_.path(), std::move(args));
+  }
+
+  TempDir folder_;
+  std::unique_ptr<Child> worker_;
+};
+
+TEST_F(Owner, ASecondOwnerIsRefusedByName) {
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"worker"}, std::vector<std::string>{"run", "documents", "in"}}) {
+    Ended ended = Do(command);
+    EXPECT_EQ(ended.code, 1) << command[0] << "\n" << Describe(ended);
+    EXPECT_NE(ended.err.find(std::to_string(worker_->pid())), std::string::npos) << Describe(ended);
+    EXPECT_NE(ended.err.find("m.db"), std::string::npos) << Describe(ended);
+  }
+}
+
+TEST_F(Owner, CommandsReachTheOwner) {
+  EXPECT_EQ(DoJson({"search", "wobbegong"}).at("hits").as_array().size(), 1u);
+  EXPECT_EQ(DoJson({"deadletter", "list"}).at("dead").as_array().size(), 1u);
+  EXPECT_EQ(Do({"queues", "pause", "later"}).code, 0);
+  Ended enqueued = Do({"enqueue", "documents.parse", "{}", "--queue", "later", "--json"});
+  EXPECT_EQ(enqueued.code, 0) << Describe(enqueued);
+  value jobs = DoJson({"jobs", "--queue", "later"});
+  ASSERT_EQ(jobs.at("jobs").as_array().size(), 1u) << base::ToPrettyJson(jobs);
+  EXPECT_EQ(jobs.at("jobs").at(0).at("state").as_string(), "available");
+  EXPECT_EQ(Do({"queues", "resume", "later"}).code, 0);
+  EXPECT_EQ(Do({"queues"}).code, 0);
+  EXPECT_EQ(Do({"workers"}).code, 0);
+  EXPECT_EQ(Do({"healthcheck", "--live"}).code, 0);
+  Ended threads = Do({"debug", "threads"});
+  EXPECT_EQ(threads.code, 0) << Describe(threads);
+  EXPECT_NE(threads.out.find("fetcher"), std::string::npos) << Describe(threads);
+}
+
+}  // namespace
+}  // namespace millrace::tests
