@@ -21,6 +21,11 @@ Duration RetryDelay(const RetryPolicy& policy, int retry, double random) {
   return Duration(std::llround(std::max(0.0, std::min(grown, most) * factor)));
 }
 
+std::optional<int> EverywhereMaxAttempts(const StorageOptions& options, Priority priority) {
+  const std::optional<int>& own = options.max_attempts_by_priority[static_cast<std::size_t>(priority)];
+  return own ? own : options.max_attempts;
+}
+
 RetryPolicy EffectiveRetryPolicy(const RetrySources& sources, Priority priority) {
   RetryPolicy policy = DefaultRetryPolicy(priority);
   if (sources.everywhere_max_attempts) policy.max_attempts = *sources.everywhere_max_attempts;

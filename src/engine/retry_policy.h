@@ -22,6 +22,8 @@ struct RetrySources {
   std::optional<RetryPolicy> queue;
   std::optional<int> everywhere_max_attempts;  // environment or work_queue.max_retries, plus one
 };
+// What the options say for every job of a priority.
+std::optional<int> EverywhereMaxAttempts(const StorageOptions& options, Priority priority);
 RetryPolicy EffectiveRetryPolicy(const RetrySources& sources, Priority priority);
 
 }  // namespace millrace::engine

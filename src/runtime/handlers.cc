@@ -43,7 +43,7 @@ Duration Handlers::TimeoutOf(const storage::ClaimedJob& job) const {
 storage::Report Handlers::Failure(const storage::ClaimedJob& job, std::string error, std::optional<Duration> after, bool timed_out) const {
   engine::RetrySources sources;
   sources.job_max_attempts = job.max_attempts;
-  sources.everywhere_max_attempts = storage_.max_attempts;
+  sources.everywhere_max_attempts = engine::EverywhereMaxAttempts(storage_, job.priority);
   if (const Handler* handler = Find(job.kind)) sources.kind = handler->options.retry;
   for (const QueueOptions& queue : storage_.queues) {
     if (queue.name == job.queue) sources.queue = queue.retry;

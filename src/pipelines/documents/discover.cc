@@ -107,12 +107,14 @@ class SourceDiscovery {
     return {};
   }
 
-  // Documents before `path` that the listing passed over are deleted files, but for those in folders that could not be listed.
+  // Documents before `path` that the listing passed over are deleted files, but for those in folders that could not be
+  // listed.
   Result<void> RemoveUntil(const std::optional<std::string>& path) {
     while (true) {
       MILLRACE_ASSIGN(const KnownDocument* known, known_.Peek());
       if (known == nullptr || (path && known->path >= *path)) return {};
-      const bool kept = !unread_folder_.empty() && known->path != unread_folder_ && known->path.starts_with(unread_folder_);
+      const bool kept =
+          !unread_folder_.empty() && known->path != unread_folder_ && known->path.starts_with(unread_folder_);
       if (!kept) records_.Remove(known->path);
       known_.Pop();
     }

@@ -17,14 +17,56 @@ namespace millrace::documents {
 
 // Stored by name; the numbers only travel between a parser's process and its parent.
 enum class ElementType : std::uint8_t {
-  kRoot, kHeader, kParagraph, kList, kListItem, kDefinitionList, kDefinitionTerm, kDefinition,
-  kTable, kTableRow, kTableCell, kTableHeaderCell, kCaption,
-  kCodeBlock, kBlockquote, kPreformatted, kMathBlock, kThematicBreak, kHtmlBlock,
-  kImage, kLink, kFootnote, kEndnote, kComment, kPageHeader, kPageFooter, kBookmark, kForm, kFormField,
-  kPage, kSection, kSlide, kSlideNotes, kSheet, kTextBox,
-  kJsonObject, kJsonArray, kJsonField, kJsonItem, kJsonValue,
-  kXmlElement, kXmlText, kXmlComment,
-  kCsvRow, kLine, kRecord, kMessage, kAttachment, kEmbedded, kOutlineItem,
+  kRoot,
+  kHeader,
+  kParagraph,
+  kList,
+  kListItem,
+  kDefinitionList,
+  kDefinitionTerm,
+  kDefinition,
+  kTable,
+  kTableRow,
+  kTableCell,
+  kTableHeaderCell,
+  kCaption,
+  kCodeBlock,
+  kBlockquote,
+  kPreformatted,
+  kMathBlock,
+  kThematicBreak,
+  kHtmlBlock,
+  kImage,
+  kLink,
+  kFootnote,
+  kEndnote,
+  kComment,
+  kPageHeader,
+  kPageFooter,
+  kBookmark,
+  kForm,
+  kFormField,
+  kPage,
+  kSection,
+  kSlide,
+  kSlideNotes,
+  kSheet,
+  kTextBox,
+  kJsonObject,
+  kJsonArray,
+  kJsonField,
+  kJsonItem,
+  kJsonValue,
+  kXmlElement,
+  kXmlText,
+  kXmlComment,
+  kCsvRow,
+  kLine,
+  kRecord,
+  kMessage,
+  kAttachment,
+  kEmbedded,
+  kOutlineItem,
 };
 
 // "root", "header", "list_item", "table_row", "json_object", ...
@@ -32,12 +74,12 @@ std::string_view ElementTypeName(ElementType type);
 std::optional<ElementType> ParseElementType(std::string_view name);
 
 struct Element {
-  std::int32_t parent = -1;      // index of the parent; -1 for the root alone
+  std::int32_t parent = -1;  // index of the parent; -1 for the root alone
   ElementType type = ElementType::kParagraph;
-  std::int16_t level = 0;        // header: 1 to 6; list_item and outline_item: depth from 1; else 0
-  std::string text;              // own text, UTF-8, without that of child elements; may be empty
-  std::string location;          // enough to find it again, see below
-  std::string metadata;          // a JSON object, or empty
+  std::int16_t level = 0;  // header: 1 to 6; list_item and outline_item: depth from 1; else 0
+  std::string text;        // own text, UTF-8, without that of child elements; may be empty
+  std::string location;    // enough to find it again, see below
+  std::string metadata;    // a JSON object, or empty
 };
 
 // Location, one short readable text by format:
@@ -48,12 +90,12 @@ struct Element {
 
 // What is known of a whole document. Times are text as found, ISO 8601 where they could be read.
 struct DocumentMetadata {
-  std::string media_type;        // by content, such as "application/pdf"
+  std::string media_type;  // by content, such as "application/pdf"
   std::string title, author, subject, keywords, created, modified, producer;
-  std::string language;          // ISO 639-1, declared or detected; empty when unsure
-  std::string charset;           // of the source, for text formats
-  std::int32_t pages = 0;        // 0: has none
-  std::string extra;             // a JSON object of what else the format says, or empty
+  std::string language;    // ISO 639-1, declared or detected; empty when unsure
+  std::string charset;     // of the source, for text formats
+  std::int32_t pages = 0;  // 0: has none
+  std::string extra;       // a JSON object of what else the format says, or empty
 };
 
 // A document's key: SHA-256 over source name and path (or URL), 32 lower-case hex digits of it.

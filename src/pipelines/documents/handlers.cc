@@ -21,7 +21,8 @@ Outcome NotNow(const Error& error) {
 }
 
 // Completes the job with what `body` writes; its outcome if that fails.
-Outcome CompleteIn(Context& context, const std::function<Result<void>(SqlSession&)>& body, Outcome outcome = Outcome::done()) {
+Outcome CompleteIn(Context& context, const std::function<Result<void>(SqlSession&)>& body,
+                   Outcome outcome = Outcome::done()) {
   auto done = context.complete_in([&](Transaction& transaction) { return body(transaction.sql()); }, outcome);
   return done ? std::move(outcome) : NotNow(done.error());
 }
@@ -53,9 +54,8 @@ class Parsing {
     auto unchanged = Unchanged();
     if (!unchanged) return NotNow(unchanged.error());
     if (*unchanged) {
-      return CompleteIn(context_, [&](SqlSession& sql) {
-        return RefreshDocument(sql, record_.source, record_.path, record_.stamp);
-      });
+      return CompleteIn(
+          context_, [&](SqlSession& sql) { return RefreshDocument(sql, record_.source, record_.path, record_.stamp); });
     }
     return Parse(*file);
   }
@@ -65,6 +65,8 @@ class Parsing {
     if (error.code == ErrorCode::kNotFound) {  // deleted since it was listed
       return CompleteIn(context_, [&](SqlSession& sql) { return RemoveDocument(sql, record_.source, record_.path); });
     }
+    // As discovery sees it, so that the same failure is not tried again in every run.
+    if (auto stamp = StampOfEntry(source_, record_.path)) record_.stamp = *stamp;
     if (error.code == ErrorCode::kPermission) return Failed("unreadable", error.message);
     return MachineFailed(error);
   }
@@ -162,7 +164,8 @@ Result<std::shared_ptr<const DocumentsSpec>> DocumentsContext::SpecOf(RunId run)
     if (const auto found = specs_.find(run); found != specs_.end()) return found->second;
   }
   MILLRACE_ASSIGN(const auto row, storage_.GetRun(run));
-  if (!row) return fail(ErrorCode::kNotFound, "there is no run " + std::to_string(run) + "; documents jobs belong to one");
+  if (!row)
+    return fail(ErrorCode::kNotFound, "there is no run " + std::to_string(run) + "; documents jobs belong to one");
   MILLRACE_ASSIGN(DocumentsSpec spec, SpecFromJson(row->spec));
   auto shared = std::make_shared<const DocumentsSpec>(std::move(spec));
   const std::lock_guard lock(mutex_);
@@ -171,7 +174,9 @@ Result<std::shared_ptr<const DocumentsSpec>> DocumentsContext::SpecOf(RunId run)
   return std::shared_ptr<const DocumentsSpec>(std::move(shared));
 }
 
-void read_args(ArgsReader& reader, ParseArgs& args) { reader.required("source", args.source).required("path", args.path); }
+void read_args(ArgsReader& reader, ParseArgs& args) {
+  reader.required("source", args.source).required("path", args.path);
+}
 
 Outcome ParseDocument(const ParseArgs& args, Context& context, DocumentsContext& documents) {
   const auto spec = documents.SpecOf(context.job().run_id);
@@ -210,7 +215,8 @@ Outcome ReportDocuments(Context& context, DocumentsContext& documents) {
 }
 
 void RegisterDocuments(Worker& worker, DocumentsContext& documents) {
-  worker.handle_raw(std::string(kDiscoverKind), [&](Context& context) { return DiscoverDocuments(context, documents); });
+  worker.handle_raw(std::string(kDiscoverKind),
+                    [&](Context& context) { return DiscoverDocuments(context, documents); });
   worker.handle<ParseArgs>(std::string(kParseKind), [&](const ParseArgs& args, Context& context) {
     return ParseDocument(args, context, documents);
   });

@@ -1,11 +1,10 @@
 // The handlers of the documents pipeline.
 //
-// discover lists each source and, side by side in the same order, what the store knows of it; so it emits parse jobs for new
-// and changed files only, finds deleted ones, and holds one chunk of either in memory. It writes nothing but jobs, all fenced;
-// killed at any moment and run again it comes to the same jobs.
-// parse reads one file and replaces its document in the transaction that completes the job.
-// record writes what discovery found that needs no parsing: deleted documents, and entries that cannot be read.
-// report is the run's final stage.
+// discover lists each source and, side by side in the same order, what the store knows of it; so it emits parse jobs
+// for new and changed files only, finds deleted ones, and holds one chunk of either in memory. It writes nothing but
+// jobs, all fenced; killed at any moment and run again it comes to the same jobs. parse reads one file and replaces its
+// document in the transaction that completes the job. record writes what discovery found that needs no parsing: deleted
+// documents, and entries that cannot be read. report is the run's final stage.
 #pragma once
 
 #include <map>
@@ -37,7 +36,8 @@ class DocumentsContext {
   [[nodiscard]] ParserPool& pool() const { return pool_; }
   [[nodiscard]] const Options& options() const { return options_; }
 
-  // The spec of a run, read once and kept. kNotFound if there is no such run, kInvalidArgument if it is none of documents.
+  // The spec of a run, read once and kept. kNotFound if there is no such run, kInvalidArgument if it is none of
+  // documents.
   Result<std::shared_ptr<const DocumentsSpec>> SpecOf(RunId run);
 
  private:

@@ -56,6 +56,7 @@ class DocumentsTest : public testing::Test {
     for (const SearchHit& hit : Machine::Must(Search(machine_->storage(), request)).hits) found.push_back(hit.path);
     return found;
   }
+  std::size_t Completed() { return machine_->Jobs(JobState::kCompleted, kParseKind).size(); }
   void WriteSomeFiles() {
     files_.Write("a.txt", "Alpha\nthe quick brown fox\n|a cell");
     files_.Write("b/c.txt", "Beta\njumps over");
@@ -64,7 +65,8 @@ class DocumentsTest : public testing::Test {
     files_.Write("b/f.txt", "!encrypted");
     files_.Write("g.txt", std::string(2000, 'x'));
     fs::create_symlink("a.txt", files_ / "link");
-    for (int i = 0; i < 8; ++i) files_.Write("many/" + std::to_string(i), "Number " + std::to_string(i) + "\ncommon words");
+    for (int i = 0; i < 8; ++i)
+      files_.Write("many/" + std::to_string(i), "Number " + std::to_string(i) + "\ncommon words");
   }
 
   TempFolder files_, databases_;
@@ -118,10 +120,10 @@ TEST_F(DocumentsTest, AChangeOfTimeAloneParsesNothing) {
   const std::string before = machine_->Dump();
   for (const char* path : {"a.txt", "b/d.txt", "b/e.txt"}) files_.SetTime(path, 1'700'000'000'000'000'000);
   EXPECT_EQ(RunOnce(), 0);
-  EXPECT_THAT(machine_->Jobs(JobState::kCompleted, kParseKind), SizeIs(10 + 3));
+  EXPECT_EQ(Completed(), 11u + 3u);
   EXPECT_EQ(machine_->Dump(), before);
   EXPECT_EQ(RunOnce(), 0);
-  EXPECT_THAT(machine_->Jobs(JobState::kCompleted, kParseKind), SizeIs(10 + 3)) << "the new times were not kept";
+  EXPECT_EQ(Completed(), 11u + 3u) << "the new times were not kept";
 }
 
 TEST_F(DocumentsTest, ADeletedFileGoes) {
@@ -195,9 +197,12 @@ TEST_F(DocumentsTest, AFileWrittenWhileItIsParsedIsParsedAgainNextTime) {
   files_.Write("a", "Alpha");
   pool_.on_parse = [&](const std::string&) { files_.Write("a", "Omega"), files_.SetTime("a", 7'000'000'000); };
   EXPECT_EQ(RunOnce(), 1);
-  pool_.on_parse = nullptr;
-  EXPECT_EQ(RunOnce(), 1);
   EXPECT_THAT(Find("omega"), ElementsAre("a", "a"));
+  pool_.on_parse = nullptr;
+  files_.Write("a", "Alpha");  // what was hashed before the parser read something else
+  EXPECT_EQ(RunOnce(), 1);
+  EXPECT_THAT(Find("alpha"), ElementsAre("a", "a"));
+  EXPECT_THAT(Find("omega"), IsEmpty());
   EXPECT_EQ(RunOnce(), 0);
 }
 
@@ -223,6 +228,36 @@ TEST_F(DocumentsTest, ADeadLetterStartedAgainIsParsedAgain) {
   ASSERT_THAT(Machine::Must(machine_->storage().RetryDead(filter)), SizeIs(1));
   machine_->Work();
   EXPECT_EQ(pool_.parsed, before + 1);
+}
+
+TEST_F(DocumentsTest, AFileThatMayNotBeReadFailsUntilItMay) {
+  files_.Write("a", "Alpha");
+  files_.Write("closed", "Secret");
+  files_.Write("shut/b", "Beta");
+  EXPECT_EQ(RunOnce(), 3);
+  files_.SetTime("closed", 1'600'000'000'000'000'000);
+  fs::permissions(files_ / "closed", fs::perms::none);
+  fs::permissions(files_ / "shut", fs::perms::none);
+  const auto run_unprivileged = [&] {
+    for (const auto& entry : fs::directory_iterator(databases_.path())) fs::permissions(entry.path(), fs::perms::all);
+    const Unprivileged unprivileged({files_.path(), databases_.path()});
+    return RunOnce();
+  };
+  EXPECT_EQ(run_unprivileged(), 0);
+  const auto states = States();
+  EXPECT_EQ(states.at("closed"), "failed:unreadable");
+  EXPECT_EQ(states.at("shut/"), "failed:unreadable");
+  EXPECT_EQ(states.at("shut/b"), "parsed") << "not to see it is not to see that it is gone";
+  EXPECT_THAT(machine_->Jobs(JobState::kDead, kParseKind), SizeIs(1));
+  const std::string before = machine_->Dump();
+  EXPECT_EQ(run_unprivileged(), 0);
+  EXPECT_EQ(machine_->Dump(), before);
+  EXPECT_THAT(machine_->Jobs(JobState::kDead, kParseKind), SizeIs(1)) << "an unchanged failure is not tried again";
+  fs::permissions(files_ / "closed", fs::perms::all);
+  fs::permissions(files_ / "shut", fs::perms::all);
+  EXPECT_EQ(run_unprivileged(), 1) << "permissions leave no trace in size and time";
+  EXPECT_EQ(States(),
+            (std::map<std::string, std::string>{{"a", "parsed"}, {"closed", "parsed"}, {"shut/b", "parsed"}}));
 }
 
 TEST_F(DocumentsTest, NamesThatAreNotUtf8AreDocumentsToo) {
@@ -262,7 +297,8 @@ TEST_F(DocumentsTest, DyingAtAnyWriteEndsInTheSameContent) {
         machine.DieAt(write, after);
         machine.Run(Spec());
         died = machine.deaths() > 0;
-        ASSERT_EQ(machine.Dump(), expected) << "died at write " << write << (after ? " after" : " before") << " its commit";
+        ASSERT_EQ(machine.Dump(), expected)
+            << "died at write " << write << (after ? " after" : " before") << " its commit";
         Machine::Must(CheckIndex(machine.storage()));
         const std::size_t dead = machine.Jobs(JobState::kDead, kParseKind).size();
         EXPECT_EQ(dead, 3u) << "write " << write;

@@ -19,14 +19,14 @@
 namespace millrace::documents {
 
 struct ParseLimits {
-  std::int64_t max_bytes = 256ll << 20;     // of the document; kLimitExceeded above it
-  std::int64_t memory = 1ll << 30;          // address space of the child
-  Duration wall = std::chrono::seconds(60); // per document
-  Duration cpu = std::chrono::seconds(60);  // per document
+  std::int64_t max_bytes = 256ll << 20;      // of the document; kLimitExceeded above it
+  std::int64_t memory = 1ll << 30;           // address space of the child
+  Duration wall = std::chrono::seconds(60);  // per document
+  Duration cpu = std::chrono::seconds(60);   // per document
   std::int64_t max_elements = 5'000'000;
-  std::int64_t max_output = 1ll << 30;      // bytes of the spool
-  int max_depth = 256;                      // of nesting; deeper content is flattened with a warning
-  int recycle_after = 500;                  // documents, after which a child is replaced
+  std::int64_t max_output = 1ll << 30;  // bytes of the spool
+  int max_depth = 256;                  // of nesting; deeper content is flattened with a warning
+  int recycle_after = 500;              // documents, after which a child is replaced
 };
 
 // Why a document could not be parsed, as a word for counting; the Error's message says the rest.
@@ -48,8 +48,8 @@ class ParsedDocument {
 };
 
 struct ParseInput {
-  int fd = -1;             // the document, open for reading, at any offset; stays the caller's
-  std::string name;        // its file name, a hint only: content decides
+  int fd = -1;       // the document, open for reading, at any offset; stays the caller's
+  std::string name;  // its file name, a hint only: content decides
 };
 
 // Either a document or a failure with its reason.
@@ -65,8 +65,8 @@ class ParserPool {
   // started when first needed.
   static std::unique_ptr<ParserPool> Create(std::string self, std::string pdf_helper, ParseLimits limits);
   virtual ~ParserPool() = default;
-  // Parses one document. An Error is the machine's failure (cannot start a child: kIo; stopped: kCancelled), to be tried
-  // again; everything the document itself causes is a ParseFailure.
+  // Parses one document. An Error is the machine's failure (cannot start a child: kIo; stopped: kCancelled), to be
+  // tried again; everything the document itself causes is a ParseFailure.
   virtual Result<ParseOutcome> Parse(const ParseInput& input, std::stop_token stop) = 0;
 };
 

@@ -12,7 +12,8 @@
 namespace millrace::documents {
 namespace {
 
-// Parsing happens in children and discovery starts over where it was, so that a worker's death is never the job's fault.
+// Parsing happens in children and discovery starts over where it was, so that a worker's death is never the job's
+// fault.
 constexpr int kAnyNumberOfCrashes = 1'000'000'000;
 
 base::json::array TextsToJson(const std::vector<std::string>& texts) {

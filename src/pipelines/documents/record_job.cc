@@ -16,8 +16,9 @@ constexpr std::size_t kMaxBytes = 128 << 10;
 
 Result<FileEntry> NoteOf(const base::json::value& item) {
   const auto* fields = item.if_array();
-  const bool right = fields != nullptr && fields->size() == 5 && fields->at(0).is_string() && fields->at(1).is_string() &&
-                     fields->at(2).is_string() && fields->at(3).is_int64() && fields->at(4).is_int64();
+  const bool right = fields != nullptr && fields->size() == 5 && fields->at(0).is_string() &&
+                     fields->at(1).is_string() && fields->at(2).is_string() && fields->at(3).is_int64() &&
+                     fields->at(4).is_int64();
   if (!right) return fail(ErrorCode::kBadArgs, "args.note: expected lists of path, reason, message, size and time");
   FileEntry entry;
   entry.path = std::string_view(fields->at(0).get_string());

@@ -37,8 +37,13 @@ void Add(DocumentCount& count, const DocumentCount& more) {
 }
 
 NamedDocument NamedOf(const SqlRow& row) {
-  return {std::string(row.text(0)), std::string(row.text(1)), std::string(row.text(2)), std::string(row.text(3)),
-          std::string(row.text(4)), row.integer(5),           row.integer(6)};
+  return {std::string(row.text(0)),
+          std::string(row.text(1)),
+          std::string(row.text(2)),
+          std::string(row.text(3)),
+          std::string(row.text(4)),
+          row.integer(5),
+          row.integer(6)};
 }
 
 // Adds a source's documents to the report.
@@ -167,16 +172,16 @@ std::string ReportToText(const DocumentsReport& report) {
     const auto found = report.by_status.find(name);
     return found == report.by_status.end() ? DocumentCount{} : found->second;
   };
-  std::string out = fmt::format("documents   {} parsed, {} unsupported, {} failed, {} skipped\n", of_status("parsed").documents,
-                                of_status("unsupported").documents, of_status("failed").documents,
-                                of_status("skipped").documents);
+  std::string out =
+      fmt::format("documents   {} parsed, {} unsupported, {} failed, {} skipped\n", of_status("parsed").documents,
+                  of_status("unsupported").documents, of_status("failed").documents, of_status("skipped").documents);
   out += fmt::format("elements    {}\n", report.total.elements);
-  out += fmt::format("this run    {} documents, {:.1f} MB in {:.1f} s: {:.1f} docs/s, {:.2f} MB/s\n", report.written.documents,
-                     static_cast<double>(report.written.bytes) / 1e6, report.seconds, report.documents_per_second,
-                     report.megabytes_per_second);
+  out += fmt::format("this run    {} documents, {:.1f} MB in {:.1f} s: {:.1f} docs/s, {:.2f} MB/s\n",
+                     report.written.documents, static_cast<double>(report.written.bytes) / 1e6, report.seconds,
+                     report.documents_per_second, report.megabytes_per_second);
   for (const auto& [type, count] : report.by_media_type) {
-    out += fmt::format("  {:<56} {:>7} documents {:>9} elements\n", type.empty() ? "unknown type" : type, count.documents,
-                       count.elements);
+    out += fmt::format("  {:<56} {:>7} documents {:>9} elements\n", type.empty() ? "unknown type" : type,
+                       count.documents, count.elements);
   }
   if (!report.by_reason.empty()) out += "not parsed\n";
   for (const auto& [reason, count] : report.by_reason) out += fmt::format("  {:<56} {:>7}\n", reason, count);

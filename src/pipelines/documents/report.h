@@ -33,13 +33,13 @@ struct DocumentsReport {
   std::map<std::string, DocumentCount> by_media_type, by_language;  // parsed documents; "" when unknown
   std::map<std::string, std::int64_t> by_reason;                    // of all that were not parsed
   // Of this run alone.
-  DocumentCount written;         // documents this run parsed or tried to, as they are now
-  double seconds = 0;            // from its start until it finished, or until now
+  DocumentCount written;                                      // documents this run parsed or tried to, as they are now
+  double seconds = 0;                                         // from its start until it finished, or until now
   double documents_per_second = 0, megabytes_per_second = 0;  // megabytes are 1,000,000 bytes
-  std::int64_t dead = 0;         // its jobs that are dead letters
-  std::vector<NamedDocument> slowest;       // at most 10, slowest first, of those parsed in this run
-  std::vector<NamedDocument> failed;        // at most 100, in order of source and path
-  std::int64_t failed_left_out = 0;         // failed ones beyond those
+  std::int64_t dead = 0;                                      // its jobs that are dead letters
+  std::vector<NamedDocument> slowest;                         // at most 10, slowest first, of those parsed in this run
+  std::vector<NamedDocument> failed;                          // at most 100, in order of source and path
+  std::int64_t failed_left_out = 0;                           // failed ones beyond those
 };
 
 // Counts now. kNotFound if there is no such run, kInvalidArgument if it is none of documents.

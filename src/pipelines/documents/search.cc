@@ -15,7 +15,8 @@ constexpr std::size_t kMaxTerms = 64;
 constexpr std::string_view kSearch =
     "SELECT d.document_id, d.source, d.path, d.title, d.media_type, e.id & 16777215, e.type, e.location, e.text,"
     " snippet(element_fts, -1, ?5, ?6, '...', ?7), f.rank"
-    " FROM element_fts AS f CROSS JOIN element AS e ON e.id = f.rowid CROSS JOIN document AS d ON d.doc = (f.rowid >> 24)"
+    " FROM element_fts AS f CROSS JOIN element AS e ON e.id = f.rowid CROSS JOIN document AS d ON d.doc = (f.rowid >> "
+    "24)"
     " WHERE element_fts MATCH ?1 AND (?2 = '' OR e.type = ?2) AND (?3 = '' OR d.source = ?3)"
     " AND (?4 = '' OR d.media_type = ?4) ORDER BY f.rank LIMIT ?8 OFFSET ?9";
 
@@ -94,13 +95,10 @@ class QueryReader {
   std::string_view rest_;
 };
 
-// FTS5 takes anything between double quotes as text, but for a zero byte.
+// FTS5 takes anything between double quotes as text, but for a zero byte. No term contains a double quote.
 void AppendTerm(const Term& term, std::string& out) {
   out += '"';
-  for (const char c : term.text) {
-    if (c == '"') out += '"';
-    out += IsSpace(c) ? ' ' : c;
-  }
+  for (const char c : term.text) out += IsSpace(c) ? ' ' : c;
   out += term.prefix ? "\"*" : "\"";
 }
 
@@ -117,7 +115,8 @@ Result<void> CheckRequest(const SearchRequest& request) {
   if (request.offset < 0 || request.offset > 100'000) return wrong("offset must be from 0 to 100000");
   if (request.snippet_words < 1 || request.snippet_words > 64) return wrong("snippet words must be from 1 to 64");
   if (!request.type.empty() && !ParseElementType(request.type)) {
-    return wrong("unknown element type '" + request.type + "'; some are paragraph, header, table_cell, list_item, root");
+    return wrong("unknown element type '" + request.type +
+                 "'; some are paragraph, header, table_cell, list_item, root");
   }
   return {};
 }

@@ -11,18 +11,18 @@
 
 namespace millrace::documents {
 
-// Query language: `word` (in any inflection, case and accents ignored), `"a phrase"`, `prefix*`, `-word` or `-"a phrase"` (without
-// it), `this OR that`. Words side by side must all stand in one element. OR separates whole alternatives: `a b OR c` is a
-// and b, or c. Everything else is plain text: no query is a syntax error.
+// Query language: `word` (in any inflection, case and accents ignored), `"a phrase"`, `prefix*`, `-word` or `-"a
+// phrase"` (without it), `this OR that`. Words side by side must all stand in one element. OR separates whole
+// alternatives: `a b OR c` is a and b, or c. Everything else is plain text: no query is a syntax error.
 struct SearchRequest {
   std::string query;
-  int limit = 20;          // 1 to 1000
-  int offset = 0;          // 0 to 100,000
-  std::string type;        // element type name, such as "table_cell"; empty: all
-  std::string source;      // source name; empty: all
-  std::string media_type;  // such as "application/pdf"; empty: all
+  int limit = 20;                                // 1 to 1000
+  int offset = 0;                                // 0 to 100,000
+  std::string type;                              // element type name, such as "table_cell"; empty: all
+  std::string source;                            // source name; empty: all
+  std::string media_type;                        // such as "application/pdf"; empty: all
   std::string mark_begin = "[", mark_end = "]";  // around each match in a snippet
-  int snippet_words = 24;  // 1 to 64
+  int snippet_words = 24;                        // 1 to 64
 };
 
 struct SearchHit {
@@ -40,8 +40,8 @@ struct SearchAnswer {
   bool more = false;            // there are hits after these
 };
 
-// Fails with kInvalidArgument (nothing to look for, only excluded words, an unknown type, a number out of range, a query over
-// 4096 bytes or 64 words; the message says which) and as the database does.
+// Fails with kInvalidArgument (nothing to look for, only excluded words, an unknown type, a number out of range, a
+// query over 4096 bytes or 64 words; the message says which) and as the database does.
 Result<SearchAnswer> Search(storage::Storage& storage, const SearchRequest& request);
 
 // The query in FTS5's own language; exposed for tests. Whatever the text, the result is valid there.

@@ -31,7 +31,8 @@ constexpr std::string_view kDeleteElements = "DELETE FROM element WHERE id >= ?1
 constexpr std::string_view kDeleteDocument = "DELETE FROM document WHERE doc = ?";
 
 constexpr std::string_view kPutDocument =
-    "INSERT INTO document (document_id, source, path, size, mtime_ns, content_hash, parser_version, status, reason, message,"
+    "INSERT INTO document (document_id, source, path, size, mtime_ns, content_hash, parser_version, status, reason, "
+    "message,"
     " media_type, title, author, language, charset, pages, metadata, warnings, parse_us, parsed_at, run_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (source, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
@@ -51,12 +52,14 @@ constexpr std::string_view kPutCounts = "UPDATE document SET element_count = ?, 
 constexpr std::string_view kRefresh = "UPDATE document SET size = ?, mtime_ns = ? WHERE source = ? AND path = ?";
 
 constexpr std::string_view kGetDocument =
-    "SELECT document_id, source, path, size, mtime_ns, coalesce(content_hash, ''), status, reason, message, media_type, title,"
+    "SELECT document_id, source, path, size, mtime_ns, coalesce(content_hash, ''), status, reason, message, "
+    "media_type, title,"
     " author, language, charset, pages, metadata, warnings, element_count, text_bytes, parse_us, parsed_at, run_id"
     " FROM document WHERE document_id = ?";
 
 constexpr std::string_view kListDocuments =
-    "SELECT document_id, source, path, size, mtime_ns, coalesce(content_hash, ''), status, reason, message, media_type, title,"
+    "SELECT document_id, source, path, size, mtime_ns, coalesce(content_hash, ''), status, reason, message, "
+    "media_type, title,"
     " author, language, charset, pages, metadata, warnings, element_count, text_bytes, parse_us, parsed_at, run_id"
     " FROM document WHERE (source, path) > (?1, ?2) AND (?3 = '' OR status = ?3) AND (?4 = '' OR source = ?4)"
     " AND (?5 = '' OR media_type = ?5) ORDER BY source, path LIMIT ?6";
@@ -250,26 +253,24 @@ void DumpDocument(const DocumentRow& d, std::ostream& out) {
   quoted("author", d.author);
   quoted("language", d.language);
   quoted("charset", d.charset);
-  out << " pages=" << d.pages << " elements=" << d.elements << " text_bytes=" << d.text_bytes << " metadata=" << d.metadata
-      << " warnings=" << d.warnings << '\n';
+  out << " pages=" << d.pages << " elements=" << d.elements << " text_bytes=" << d.text_bytes
+      << " metadata=" << d.metadata << " warnings=" << d.warnings << '\n';
 }
 
 void DumpElement(const ElementRow& row, std::ostream& out) {
   const Element& e = row.element;
-  out << "  element " << row.index << ' ' << row.element_id << " parent=" << e.parent << " type=" << ElementTypeName(e.type)
-      << " level=" << e.level << " location=" << base::JsonQuote(e.location) << " text=" << base::JsonQuote(e.text);
+  out << "  element " << row.index << ' ' << row.element_id << " parent=" << e.parent
+      << " type=" << ElementTypeName(e.type) << " level=" << e.level << " location=" << base::JsonQuote(e.location)
+      << " text=" << base::JsonQuote(e.text);
   if (!e.metadata.empty()) out << " metadata=" << e.metadata;
   out << '\n';
 }
 
 Result<std::vector<DocumentRow>> PageOfDocuments(SqlSession& sql, const DocumentFilter& filter) {
   std::vector<DocumentRow> page;
-  const SqlValue values[] = {filter.after_source,
-                             filter.after_path,
-                             filter.status ? DocumentStatusName(*filter.status) : std::string_view(""),
-                             filter.source,
-                             filter.media_type,
-                             std::int64_t{filter.limit}};
+  const SqlValue values[] = {
+      filter.after_source, filter.after_path, filter.status ? DocumentStatusName(*filter.status) : std::string_view(""),
+      filter.source,       filter.media_type, std::int64_t{filter.limit}};
   MILLRACE_TRY(sql.query(kListDocuments, values, [&](const SqlRow& row) {
     page.push_back(DocumentOf(row));
     return true;
@@ -288,7 +289,8 @@ std::optional<DocumentStatus> ParseDocumentStatus(std::string_view name) {
   return std::nullopt;
 }
 
-Result<std::vector<KnownDocument>> ReadKnown(SqlSession& sql, std::string_view source, std::string_view after, int limit) {
+Result<std::vector<KnownDocument>> ReadKnown(SqlSession& sql, std::string_view source, std::string_view after,
+                                             int limit) {
   std::vector<KnownDocument> known;
   const SqlValue values[] = {source, after, std::int64_t{limit}};
   MILLRACE_TRY(sql.query(kReadKnown, values, [&](const SqlRow& row) {
@@ -315,7 +317,8 @@ Result<void> ReplaceDocument(SqlSession& sql, const DocumentRecord& record, Pars
   const DocumentMetadata& metadata = parsed != nullptr ? parsed->metadata() : kNoMetadata;
   std::string buffer;
   const std::string title(WithoutZeros(metadata.title, buffer));
-  MILLRACE_TRY(PutDocument(sql, record, metadata, title, parsed != nullptr ? parsed->warnings() : std::vector<std::string>()));
+  MILLRACE_TRY(
+      PutDocument(sql, record, metadata, title, parsed != nullptr ? parsed->warnings() : std::vector<std::string>()));
   if (parsed == nullptr) return {};
   if (!stored) {
     MILLRACE_ASSIGN(stored, FindStored(sql, record.source, record.path));

@@ -1,7 +1,7 @@
 // Documents and their elements in the engine's database: the tables of migration 002, and what may be done with them.
 //
-// A document is a row of its own whether it could be parsed or not; only parsed ones have elements. Functions that take a
-// SqlSession belong into a transaction of the caller; those that take a Storage open their own. Failures are the
+// A document is a row of its own whether it could be parsed or not; only parsed ones have elements. Functions that take
+// a SqlSession belong into a transaction of the caller; those that take a Storage open their own. Failures are the
 // database's (storage.h) unless said.
 #pragma once
 
@@ -50,7 +50,8 @@ struct KnownDocument {
 };
 
 // The next `limit` documents of a source with path > `after`, in order of path (by bytes).
-Result<std::vector<KnownDocument>> ReadKnown(SqlSession& sql, std::string_view source, std::string_view after, int limit);
+Result<std::vector<KnownDocument>> ReadKnown(SqlSession& sql, std::string_view source, std::string_view after,
+                                             int limit);
 Result<std::optional<KnownDocument>> FindKnown(SqlSession& sql, std::string_view source, std::string_view path);
 
 // A document to write.
@@ -59,7 +60,7 @@ struct DocumentRecord {
   FileStamp stamp;
   std::string content_hash;  // empty: unknown, so that the next run reads the file again if its stamp changed
   DocumentStatus status = DocumentStatus::kParsed;
-  std::string reason, message;   // of every status but kParsed
+  std::string reason, message;  // of every status but kParsed
   std::int64_t parse_us = 0;
   RunId run_id = 0;
   Time now{};
@@ -95,8 +96,8 @@ struct DocumentRow {
 
 struct DocumentFilter {
   std::optional<DocumentStatus> status;
-  std::string source, media_type;             // empty: all
-  std::string after_source, after_path;       // the page after this document
+  std::string source, media_type;        // empty: all
+  std::string after_source, after_path;  // the page after this document
   int limit = 100;
 };
 
@@ -114,8 +115,8 @@ Result<std::vector<DocumentRow>> ListDocuments(storage::Storage& storage, const 
 Result<std::vector<ElementRow>> ListElements(storage::Storage& storage, std::string_view document_id, std::int64_t from,
                                              int limit);
 
-// Everything that follows from the files' names and bytes, as text, one line per document and element in order of source,
-// path and index: no times, no run ids. Two databases made of the same files give the same text.
+// Everything that follows from the files' names and bytes, as text, one line per document and element in order of
+// source, path and index: no times, no run ids. Two databases made of the same files give the same text.
 Result<void> DumpContent(storage::Storage& storage, std::ostream& out);
 
 // Compares the full-text index with the elements, both ways. kCorrupt when they differ. Takes time in proportion to all

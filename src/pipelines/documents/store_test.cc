@@ -156,7 +156,8 @@ TEST_F(StoreTest, AFailureWhileWritingLeavesTheOldDocument) {
 TEST_F(StoreTest, TheIndexCheckSeesAMissingEntry) {
   LinesDocument parsed("Title\nwords");
   Put(Record("p"), &parsed);
-  Machine::Must(Write([](SqlSession& sql) { return sql.execute("UPDATE element SET text = 'other' WHERE text = 'words'"); }));
+  Machine::Must(
+      Write([](SqlSession& sql) { return sql.execute("UPDATE element SET text = 'other' WHERE text = 'words'"); }));
   EXPECT_EQ(CheckIndex(*storage_).error().code, ErrorCode::kCorrupt);
 }
 

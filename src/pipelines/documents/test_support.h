@@ -3,6 +3,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +61,24 @@ class TempFolder {
   std::string path_;
 };
 
+// Makes file permissions count for this thread even when root runs the tests, as long as it lives. The folders named
+// are opened to everybody first.
+class Unprivileged {
+ public:
+  explicit Unprivileged(const std::vector<std::string>& open_folders)
+      : before_(static_cast<uid_t>(::setfsuid(kNoChange))) {
+    for (const std::string& folder : open_folders) std::filesystem::permissions(folder, std::filesystem::perms::all);
+    if (before_ == 0) ::setfsuid(65534);
+  }
+  ~Unprivileged() { ::setfsuid(before_); }
+  Unprivileged(const Unprivileged&) = delete;
+  Unprivileged& operator=(const Unprivileged&) = delete;
+
+ private:
+  static constexpr uid_t kNoChange = static_cast<uid_t>(-1);
+  uid_t before_;
+};
+
 // A document whose elements are the lines of a text; the first is its title.
 class LinesDocument : public ParsedDocument {
  public:
@@ -95,12 +114,14 @@ class LinesDocument : public ParsedDocument {
   std::vector<Element> elements_;
 };
 
-// Parses lines in this process. A file that starts with "!REASON" fails for that reason; "!machine" is the machine's failure.
+// Parses lines in this process. A file that starts with "!REASON" fails for that reason; "!machine" is the machine's
+// failure.
 class LinesPool : public ParserPool {
  public:
   Result<ParseOutcome> Parse(const ParseInput& input, std::stop_token stop) override {
     if (stop.stop_requested()) return fail(ErrorCode::kCancelled, "stopped");
     ++parsed;
+    if (on_parse) on_parse(input.name);
     std::string text;
     char buffer[4096];
     for (off_t at = 0;;) {
@@ -109,7 +130,6 @@ class LinesPool : public ParserPool {
       text.append(buffer, static_cast<std::size_t>(n));
       at += n;
     }
-    if (on_parse) on_parse(input.name);
     ParseOutcome outcome;
     if (text.starts_with("!machine")) return fail(ErrorCode::kIo, "cannot start a parser");
     if (text.starts_with("!")) {
@@ -120,7 +140,7 @@ class LinesPool : public ParserPool {
     return outcome;
   }
   int parsed = 0;
-  std::function<void(const std::string& name)> on_parse;
+  std::function<void(const std::string& name)> on_parse;  // before it is read
 };
 
 // The process dies here.
@@ -145,8 +165,8 @@ class Machine {
     while (WorkOne()) {
     }
   }
-  // Dies at the n-th write from now (from 1): before it, or after it was committed. 0: never. As a killed process does, it leaves
-  // the database as it is; the machine then starts again by itself.
+  // Dies at the n-th write from now (from 1): before it, or after it was committed. 0: never. As a killed process does,
+  // it leaves the database as it is; the machine then starts again by itself.
   void DieAt(int write, bool after) {
     die_at_ = write;
     die_after_ = after;

@@ -192,7 +192,8 @@ void MemoryState::Crash(JobRecord& record, Time now) {
   ++job.crashes;
   --job.attempt;
   const int limit = job.max_crashes > 0 ? job.max_crashes : options.max_crashes;
-  LeaveRunning(record, job.crashes > limit ? engine::JobEvent::kPoison : engine::JobEvent::kCrash, now);
+  const bool poison = job.crashes > limit && !job.cancel_requested;
+  LeaveRunning(record, poison ? engine::JobEvent::kPoison : engine::JobEvent::kCrash, now);
 }
 
 void MemoryState::Expire(JobRecord& record, Time now) {
@@ -202,9 +203,9 @@ void MemoryState::Expire(JobRecord& record, Time now) {
   engine::RetrySources sources;
   sources.job_max_attempts = job.max_attempts;
   sources.queue = Queue(job.queue).options.retry;
-  sources.everywhere_max_attempts = options.max_attempts;
+  sources.everywhere_max_attempts = engine::EverywhereMaxAttempts(options, job.priority);
   const RetryPolicy policy = engine::EffectiveRetryPolicy(sources, job.priority);
-  if (job.attempt >= policy.max_attempts) {
+  if (job.attempt >= policy.max_attempts && !job.cancel_requested) {
     LeaveRunning(record, engine::JobEvent::kFatal, now);
     return;
   }

@@ -2,29 +2,11 @@
 #include <algorithm>
 #include <limits>
 
-#include "base/json.h"
+#include "engine/validate.h"
 #include "storage/conformance/model_state.h"
 
 namespace millrace::storage {
 namespace {
-
-constexpr std::size_t kMaxName = 200;
-constexpr std::size_t kMaxArgs = 1 << 20;
-
-// What is wrong with a job, as "field: why", or empty.
-std::string Mistake(const NewJob& job) {
-  if (job.kind.empty() || job.kind.size() > kMaxName) return "kind: must have 1 to 200 bytes";
-  if (job.queue.empty() || job.queue.size() > kMaxName) return "queue: must have 1 to 200 bytes";
-  if (static_cast<int>(job.priority) >= kPriorityCount) return "priority: unknown";
-  if (job.max_attempts < 0) return "max_attempts: must not be negative";
-  if (job.max_crashes < 0) return "max_crashes: must not be negative";
-  if (job.timeout < Duration(0)) return "timeout: must not be negative";
-  if (job.args.size() > kMaxArgs) return "args: larger than 1 MiB";
-  const auto args = base::ParseJson(job.args);
-  if (!args) return "args: " + args.error().message;
-  if (!args->is_object()) return "args: must be a JSON object";
-  return {};
-}
 
 bool IsPending(JobState state) {
   return state == JobState::kWaiting || state == JobState::kScheduled || state == JobState::kAvailable ||
@@ -32,15 +14,6 @@ bool IsPending(JobState state) {
 }
 
 }  // namespace
-
-Result<void> ValidateNewJobs(std::span<const NewJob> jobs) {
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    if (const std::string mistake = Mistake(jobs[i]); !mistake.empty()) {
-      return fail(ErrorCode::kInvalidArgument, "job " + std::to_string(i) + ": " + mistake);
-    }
-  }
-  return {};
-}
 
 MemoryState::MemoryState(StorageOptions with) : options(std::move(with)) {
   for (const QueueOptions& queue : options.queues) Queue(queue.name).options = queue;
@@ -70,19 +43,20 @@ std::optional<JobId> MemoryState::HolderOf(const std::string& unique_key) const 
 Result<Priority> MemoryState::LaneWithRoom(const NewJob& job,
                                            std::map<std::pair<std::string, Priority>, std::int64_t>& counts) const {
   const auto queue = queues.find(job.queue);
+  const QueueOptions limits = queue == queues.end() ? QueueOptions() : queue->second.options;
+  const auto capacity = limits.capacity ? limits.capacity : options.capacity[static_cast<std::size_t>(job.priority)];
   std::int64_t& count = counts[{job.queue, job.priority}];
-  if (queue == queues.end() || !queue->second.options.capacity || count < *queue->second.options.capacity) {
+  if (!capacity || count < *capacity) {
     ++count;
     return job.priority;
   }
-  const QueueOptions& limits = queue->second.options;
-  if (limits.overflow == Overflow::kSpill) {
+  if (limits.overflow == Overflow::kSpill && limits.spill_to != job.priority) {
     ++counts[{job.queue, limits.spill_to}];
     return limits.spill_to;
   }
   return fail(ErrorCode::kQueueFull, "queue '" + job.queue + "' is full: its capacity for priority " +
                                          std::string(priority_name(job.priority)) + " is " +
-                                         std::to_string(*limits.capacity));
+                                         std::to_string(*capacity));
 }
 
 Result<std::vector<MemoryState::Placement>> MemoryState::Place(std::span<const NewJob> batch, bool limited) const {
@@ -149,7 +123,7 @@ std::vector<Enqueued> MemoryState::InsertAll(std::span<const NewJob> batch, cons
 }
 
 Result<std::vector<Enqueued>> MemoryState::Enqueue(std::span<const NewJob> batch, Time now) {
-  if (auto valid = ValidateNewJobs(batch); !valid) return fail(valid.error());
+  if (auto valid = engine::ValidateNewJobs(batch); !valid) return fail(valid.error());
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (batch[i].run_id == 0) continue;
     const auto run = runs.find(batch[i].run_id);
@@ -165,7 +139,7 @@ Result<std::vector<Enqueued>> MemoryState::Enqueue(std::span<const NewJob> batch
 
 Result<std::vector<Enqueued>> MemoryState::Emit(std::span<const NewJob> batch, RunId run, Time now) {
   if (batch.empty()) return std::vector<Enqueued>();
-  if (auto valid = ValidateNewJobs(batch); !valid) return fail(valid.error());
+  if (auto valid = engine::ValidateNewJobs(batch); !valid) return fail(valid.error());
   auto placements = Place(batch, false);
   if (!placements) return fail(placements.error());
   return InsertAll(batch, *placements, run, now);
@@ -174,8 +148,8 @@ Result<std::vector<Enqueued>> MemoryState::Emit(std::span<const NewJob> batch, R
 // ---- Runs ----
 
 Result<StartedRun> MemoryState::StartRun(const RunSpec& spec, Time now) {
-  if (auto valid = ValidateNewJobs({&spec.discovery, 1}); !valid) return fail(valid.error());
-  if (auto valid = ValidateNewJobs(spec.finals); !valid) return fail(valid.error());
+  if (auto valid = engine::ValidateNewJobs({&spec.discovery, 1}); !valid) return fail(valid.error());
+  if (auto valid = engine::ValidateNewJobs(spec.finals); !valid) return fail(valid.error());
   std::int64_t generation = 0;
   for (const auto& [id, run] : runs) {
     if (run.row.identity != spec.identity) continue;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/validate.h"
 #include "storage/conformance/model_state.h"
 
 namespace millrace::storage {
@@ -87,20 +88,21 @@ bool MemoryState::ApplyReport(const WorkerRef& worker, const Report& report, Tim
       break;
     case Verdict::kCancelled:
       AddAttempt(record, "cancelled", report.text, now);
+      if (!report.text.empty()) job.error = report.text;
       LeaveRunning(record, JobEvent::kCancel, now);
       break;
   }
   (void)Emit(report.emits, job.run_id, now);  // ReportAll has checked them
-  SettleRuns(now);
   return true;
 }
 
 Result<Accepted> MemoryState::ReportAll(const WorkerRef& worker, std::span<const Report> reports, Time now) {
   for (const Report& report : reports) {
-    if (auto valid = ValidateNewJobs(report.emits); !valid) return fail(valid.error());
+    if (auto valid = engine::ValidateNewJobs(report.emits); !valid) return fail(valid.error());
   }
   Accepted accepted;
   for (const Report& report : reports) accepted.push_back(ApplyReport(worker, report, now));
+  SettleRuns(now);
   return accepted;
 }
 

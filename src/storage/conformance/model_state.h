@@ -127,7 +127,4 @@ class MemoryState {
 // Whether a job is one the filter asks for, its limit aside.
 [[nodiscard]] bool Matches(const JobFilter& filter, const Job& job);
 
-// kInvalidArgument with the job's place in the batch and its field.
-Result<void> ValidateNewJobs(std::span<const NewJob> jobs);
-
 }  // namespace millrace::storage

@@ -160,6 +160,43 @@ TEST_P(Conformance, CapacityCountsByPriorityAndWithoutRunningJobs) {
   EXPECT_FALSE(db().Enqueue({&more, 1}));
 }
 
+TEST_P(Conformance, TheOptionsCapacityByPriorityHoldsForQueuesThatNameNone) {
+  options.capacity[static_cast<std::size_t>(Priority::kHigh)] = 2;
+  options.queues = {Limits("own", [](QueueOptions& q) { q.capacity = 3; })};
+  AddMany(2, In("a", Priority::kHigh));
+  AddMany(2, In("b", Priority::kHigh));
+  AddMany(3, In("own", Priority::kHigh));
+  AddMany(10, In("a", Priority::kDefault));
+  for (const char* queue : {"a", "b", "own"}) {
+    const NewJob more = In(queue, Priority::kHigh);
+    const auto result = db().Enqueue({&more, 1});
+    ASSERT_FALSE(result) << queue;
+    EXPECT_EQ(result.error().code, ErrorCode::kQueueFull);
+  }
+}
+
+TEST_P(Conformance, SpillToAJobsOwnPriorityIsFull) {
+  options.queues = {Limits("a", [](QueueOptions& q) {
+    q.capacity = 1;
+    q.overflow = Overflow::kSpill;
+    q.spill_to = Priority::kBulk;
+  })};
+  const NewJob job = In("a", Priority::kBulk);
+  Add(job);
+  const auto result = db().Enqueue({&job, 1});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kQueueFull);
+}
+
+TEST_P(Conformance, AnInBatchDuplicateNeedsNoRoom) {
+  options.queues = {Limits("full", [](QueueOptions& q) { q.capacity = 0; })};
+  std::vector<NewJob> batch(2, JobOf("k", [](NewJob& j) { j.unique_key = "u"; }));
+  batch[1].queue = "full";
+  const auto result = db().Enqueue(batch);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_TRUE(result->at(1).duplicate);
+}
+
 TEST_P(Conformance, CapacityCountsScheduledJobs) {
   options.queues = {Limits("a", [](QueueOptions& q) { q.capacity = 1; })};
   Add(JobOf("k", [](NewJob& j) {

@@ -147,6 +147,19 @@ TEST_P(Conformance, ABulkJobHasOneAttempt) {
   EXPECT_EQ(StateOf(id), JobState::kDead);
 }
 
+TEST_P(Conformance, TheOptionsAttemptsByPriorityDecideOverTimeouts) {
+  options.max_attempts = 1;
+  options.max_attempts_by_priority[static_cast<std::size_t>(Priority::kHigh)] = 2;
+  const WorkerRef worker = Register("w");
+  const JobId high = Add(JobOf("k", [](NewJob& j) { j.priority = Priority::kHigh; }));
+  const JobId low = Add(JobOf("k", [](NewJob& j) { j.priority = Priority::kLow; }));
+  EXPECT_EQ(Claim(worker, 2).size(), 2u);
+  Advance(kHour);
+  Must(db().Rescue(10 * kHour, kSecond));
+  EXPECT_EQ(StateOf(high), JobState::kRetryable);
+  EXPECT_EQ(StateOf(low), JobState::kDead);
+}
+
 TEST_P(Conformance, AQueuesRetryPolicyDecidesOverTimeouts) {
   QueueOptions queue;
   queue.name = "q";

@@ -218,6 +218,7 @@ TEST_P(Conformance, WaitForWorkTimesOut) {
 TEST_P(Conformance, WaitForWorkWakesWhenAJobIsDue) {
   const WorkerRef worker = Register("w");
   const JobId id = Add(JobOf("k", [](NewJob& j) { j.delay = std::chrono::milliseconds(300); }));
+  EXPECT_TRUE(Claim(worker, 1).empty());
   Waiter waiter(db(), worker, kLong);
   Advance(std::chrono::milliseconds(300));
   EXPECT_EQ(waiter.Get(), Wake::kWork);
@@ -228,6 +229,7 @@ TEST_P(Conformance, WaitForWorkWakesWhenARetryIsDue) {
   const WorkerRef worker = Register("w");
   Add(JobOf("k"));
   EXPECT_TRUE(Send(worker, ReportOf(ClaimOne(worker), Verdict::kRetry, std::chrono::milliseconds(300), "again")));
+  EXPECT_TRUE(Claim(worker, 1).empty());
   Waiter waiter(db(), worker, kLong);
   Advance(std::chrono::milliseconds(300));
   EXPECT_EQ(waiter.Get(), Wake::kWork);

@@ -93,6 +93,53 @@ TEST_P(Conformance, AReportInACommittedTransactionCounts) {
   EXPECT_FALSE(Complete(worker, job));
 }
 
+// A rollback must leave the driver's own memory as it was, for calls that write nothing as well.
+TEST_P(Conformance, ARollbackIsForgottenAtOnce) {
+  const WorkerRef worker = Register("w");
+  AddMany(2, JobOf("k", [](NewJob& j) { j.partition_key = "p"; }));
+  const std::vector<ClaimedJob> jobs = Claim(worker, 2);
+  const auto roll_back = [&] {
+    EXPECT_FALSE(db().Transact([&](Transaction& transaction) -> Result<void> {
+      const NewJob other = JobOf("other", [](NewJob& j) { j.queue = "other"; });
+      if (auto added = transaction.enqueue({&other, 1}); !added) return fail(added.error());
+      const std::vector<Report> reports = {ReportOf(jobs[0], Verdict::kCompleted),
+                                           ReportOf(jobs[1], Verdict::kReleased)};
+      if (auto accepted = transaction.ReportIn(worker, reports); !accepted) return fail(accepted.error());
+      return fail(ErrorCode::kConflict, "no");
+    }));
+  };
+  roll_back();
+  CheckCounts();
+  roll_back();
+  EXPECT_EQ(Must(db().Workers()).at(0).running, 2);
+  roll_back();
+  const NewJob child = JobOf("child");
+  EXPECT_TRUE(db().EmitNow(worker, jobs[0].id, jobs[0].attempt, jobs[0].token, {&child, 1}));
+  Must(db().Cancel(ByIds({jobs[0].id})));
+  roll_back();
+  EXPECT_EQ(Must(db().Heartbeat(worker, WorkerState::kActive, {})).cancelled, std::vector<JobId>{jobs[0].id});
+  roll_back();
+  Must(db().StopWorker(worker));
+  EXPECT_EQ(StateOf(jobs[0].id), JobState::kCancelled);
+  EXPECT_EQ(StateOf(jobs[1].id), JobState::kAvailable);
+}
+
+TEST_P(Conformance, TokensAreNotGivenTwiceAfterARollback) {
+  const WorkerRef worker = Register("w");
+  Add(JobOf("k"));
+  std::set<std::int64_t> tokens;
+  for (int round = 0; round < 10; ++round) {
+    const ClaimedJob job = ClaimOne(worker);
+    EXPECT_TRUE(tokens.insert(job.token).second) << "round " << round;
+    EXPECT_TRUE(Send(worker, ReportOf(job, Verdict::kReleased)));
+    EXPECT_FALSE(db().Transact([&](Transaction& transaction) -> Result<void> {
+      const NewJob other = JobOf("other");
+      if (auto added = transaction.enqueue({&other, 1}); !added) return fail(added.error());
+      return fail(ErrorCode::kConflict, "no");
+    }));
+  }
+}
+
 TEST_P(Conformance, AFailedEnqueueInATransactionLeavesNothingOfItself) {
   QueueOptions full;
   full.name = "full";

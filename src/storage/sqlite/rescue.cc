@@ -45,7 +45,7 @@ Result<Rescued> Driver::RescueExpired(JobId id, Time now) {
     sources.job_max_attempts = static_cast<int>(read->integer(3));
   }
   sources.queue = job.queue->options.retry;
-  sources.everywhere_max_attempts = options_.max_attempts;
+  sources.everywhere_max_attempts = engine::EverywhereMaxAttempts(options_, job.priority);
   const RetryPolicy policy = engine::EffectiveRetryPolicy(sources, job.priority);
   MILLRACE_TRY(AddAttempt(id, job, "timeout", "timeout", now));
   Rescued rescued{id, WorkerName(job.token), JobState::kDead, true};

@@ -7,13 +7,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <climits>
-#include <cctype>
 #include <cstdlib>
 #include <system_error>
 
 #include "base/hash.h"
+#include "base/try.h"
 #include "pipelines/documents/sources/path_text.h"
 
 namespace millrace::documents {
@@ -141,8 +142,7 @@ bool FileListing::Impl::Wanted(Level& level, const dirent& entry, Name& name) co
   name.folder = entry.d_type == DT_DIR;
   if (entry.d_type == DT_UNKNOWN) {
     struct stat st {};
-    name.folder =
-        ::fstatat(::dirfd(level.dir), entry.d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+    name.folder = ::fstatat(::dirfd(level.dir), entry.d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
   }
   name.key = EncodePath(name.raw);
   if (name.folder) name.key += '/';
@@ -342,7 +342,11 @@ OpenFile::~OpenFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<OpenFile> OpenEntry(const FileSource& source, std::string_view path) {
+namespace {
+
+// Walks down from the base, one folder at a time, so that no link is ever followed; opens the last component with
+// `flags`.
+Result<OpenFile> Walk(const FileSource& source, std::string_view path, int flags) {
   OpenFile at(::open(source.base_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (at.fd() < 0) {
     const int number = errno;
@@ -357,21 +361,32 @@ Result<OpenFile> OpenEntry(const FileSource& source, std::string_view path) {
     if (name.empty() || name == "." || name == ".." || name.find_first_of(std::string_view("/\0", 2)) != name.npos) {
       return fail(ErrorCode::kNotFound, "'" + std::string(path) + "' is not the path of a file");
     }
-    // Without blocking: a pipe that took the file's place must not hold us.
-    const int flags = last ? O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC : kFolderFlags;
-    OpenFile next(::openat(at.fd(), name.c_str(), flags));
+    OpenFile next(::openat(at.fd(), name.c_str(), last ? flags | O_NOFOLLOW | O_CLOEXEC : kFolderFlags));
     if (next.fd() < 0) {
       const int number = errno == ELOOP || errno == ENXIO || errno == ENODEV ? ENOENT : errno;
       return FailPath("cannot open", DecodePath(path), number);
     }
     at = std::move(next);
-    if (last) break;
+    if (last) return at;
     rest.remove_prefix(slash + 1);
   }
+}
+
+}  // namespace
+
+Result<OpenFile> OpenEntry(const FileSource& source, std::string_view path) {
+  // Without blocking: a pipe that took the file's place must not hold us.
+  MILLRACE_ASSIGN(OpenFile file, Walk(source, path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
   struct stat st {};
-  if (::fstat(at.fd(), &st) != 0) return FailPath("cannot look at", DecodePath(path), errno);
-  if (!S_ISREG(st.st_mode)) return fail(ErrorCode::kNotFound, "'" + std::string(path) + "' is no regular file any more");
-  return at;
+  if (::fstat(file.fd(), &st) != 0) return FailPath("cannot look at", DecodePath(path), errno);
+  if (!S_ISREG(st.st_mode))
+    return fail(ErrorCode::kNotFound, "'" + std::string(path) + "' is no regular file any more");
+  return file;
+}
+
+Result<FileStamp> StampOfEntry(const FileSource& source, std::string_view path) {
+  MILLRACE_ASSIGN(const OpenFile file, Walk(source, path, O_PATH));
+  return StampOf(file);
 }
 
 Result<FileStamp> StampOf(const OpenFile& file) {

@@ -16,8 +16,9 @@ namespace millrace::documents {
 //   **      as a whole component: any number of components      [a-z] [!a-z]   one of, none of
 //   {a,b}   alternatives                    \x       the character x itself
 //
-// A pattern without '/' applies to the last component at any depth; with one it is anchored at the base ("/a" and "a/" name only
-// the top-level a). Matching is exact about case and takes time in proportion to pattern times path, whatever the pattern.
+// A pattern without '/' applies to the last component at any depth; with one it is anchored at the base ("/a" and "a/"
+// name only the top-level a). Matching is exact about case and takes time in proportion to pattern times path, whatever
+// the pattern.
 class Glob {
  public:
   // Fails with kInvalidArgument: unclosed bracket or brace, empty pattern, more than 256 alternatives or 1024 bytes.
