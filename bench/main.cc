@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "bench.h"
 
 namespace millrace::bench {
@@ -240,6 +241,7 @@ int RunAll(const Options& options) {
 int main(int argc, char** argv) {
   using namespace millrace::bench;
   std::vector<std::string> args(argv + 1, argv + argc);
+  millrace::base::ConfigureLog({.level = millrace::base::Level::kWarn});
   try {
     if (args.size() == 2 && args[0] == "--first-job") return FirstJobMain(args[1]);
     if (!args.empty() && (args[0] == "--help" || args[0] == "-h")) {

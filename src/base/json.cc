@@ -18,9 +18,8 @@ std::string Position(std::string_view text, std::size_t offset) {
   return fmt::format("{}:{}", line, offset - line_start + 1);
 }
 
-// Boost.JSON keeps the last of two members with one name; this finds them by watching the events of a
-// second, allocation-light pass.
-class DuplicateFinder {
+// Takes every event and keeps nothing.
+class EventSink {
  public:
   static constexpr std::size_t max_array_size = -1;
   static constexpr std::size_t max_object_size = -1;
@@ -28,12 +27,31 @@ class DuplicateFinder {
   static constexpr std::size_t max_key_size = -1;
   using error_code = boost::system::error_code;
 
-  std::string duplicate;
-
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
   bool on_array_begin(error_code&) { return true; }
   bool on_array_end(std::size_t, error_code&) { return true; }
+  bool on_object_begin(error_code&) { return true; }
+  bool on_object_end(std::size_t, error_code&) { return true; }
+  bool on_string_part(std::string_view, std::size_t, error_code&) { return true; }
+  bool on_string(std::string_view, std::size_t, error_code&) { return true; }
+  bool on_key_part(std::string_view, std::size_t, error_code&) { return true; }
+  bool on_key(std::string_view, std::size_t, error_code&) { return true; }
+  bool on_number_part(std::string_view, error_code&) { return true; }
+  bool on_int64(std::int64_t, std::string_view, error_code&) { return true; }
+  bool on_uint64(std::uint64_t, std::string_view, error_code&) { return true; }
+  bool on_double(double, std::string_view, error_code&) { return true; }
+  bool on_bool(bool, error_code&) { return true; }
+  bool on_null(error_code&) { return true; }
+  bool on_comment_part(std::string_view, error_code&) { return true; }
+  bool on_comment(std::string_view, error_code&) { return true; }
+};
+
+// Boost.JSON keeps the last of two members with one name; this finds them by watching the events of a second pass.
+class DuplicateFinder : public EventSink {
+ public:
+  std::string duplicate;
+
   bool on_object_begin(error_code&) {
     members_.emplace_back();
     return true;
@@ -42,8 +60,6 @@ class DuplicateFinder {
     members_.pop_back();
     return true;
   }
-  bool on_string_part(std::string_view, std::size_t, error_code&) { return true; }
-  bool on_string(std::string_view, std::size_t, error_code&) { return true; }
   bool on_key_part(std::string_view part, std::size_t, error_code&) {
     key_ += part;
     return true;
@@ -58,14 +74,6 @@ class DuplicateFinder {
     key_.clear();
     return true;
   }
-  bool on_number_part(std::string_view, error_code&) { return true; }
-  bool on_int64(std::int64_t, std::string_view, error_code&) { return true; }
-  bool on_uint64(std::uint64_t, std::string_view, error_code&) { return true; }
-  bool on_double(double, std::string_view, error_code&) { return true; }
-  bool on_bool(bool, error_code&) { return true; }
-  bool on_null(error_code&) { return true; }
-  bool on_comment_part(std::string_view, error_code&) { return true; }
-  bool on_comment(std::string_view, error_code&) { return true; }
 
  private:
   std::vector<std::set<std::string>> members_;
@@ -147,6 +155,20 @@ Result<json::value> ParseJson(std::string_view text, std::size_t max_depth) {
                 fmt::format("{}: member \"{}\" stands twice in one object", Position(text, at), finder.handler().duplicate));
   }
   return value;
+}
+
+Result<void> CheckJsonObject(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos || text[first] != '{') return fail(ErrorCode::kInvalidArgument, "1:1: expected {");
+  json::parse_options options;
+  options.max_depth = 64;
+  thread_local json::basic_parser<EventSink> parser(options);
+  parser.reset();
+  boost::system::error_code error;
+  const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
+  const std::size_t rest = error ? used : text.find_first_not_of(" \t\r\n", used);
+  if (!error && rest == std::string_view::npos) return {};
+  return fail(ErrorCode::kInvalidArgument, fmt::format("{}: {}", Position(text, error ? used : rest), error ? error.message() : "text after the object"));
 }
 
 std::string ToJson(const json::value& value) { return json::serialize(value); }

@@ -18,6 +18,7 @@ constexpr std::array<std::string_view, 5> kShown = {"DEBUG", "INFO", "WARN", "ER
 
 std::atomic<Level> g_level = Level::kInfo;
 std::atomic<bool> g_structured = false;
+std::atomic<bool (*)(Level, std::string_view)> g_filter = nullptr;
 
 // Lines are formatted here, so the logger only writes them, whole, one at a time.
 spdlog::logger& Sink() {
@@ -54,12 +55,14 @@ Result<Level> ParseLevel(std::string_view name) {
 void ConfigureLog(const LogOptions& options) {
   g_level = options.level;
   g_structured = options.structured;
+  g_filter = options.filter;
 }
 
 bool LogEnabled(Level level) { return level >= g_level.load(std::memory_order_relaxed); }
 
 void Log(Level level, std::string_view message, std::initializer_list<LogField> fields) {
   if (!LogEnabled(level) || level == Level::kOff) return;
+  if (auto* filter = g_filter.load(std::memory_order_relaxed); filter != nullptr && !filter(level, message)) return;
   const std::string time = FormatTime(Clock::System().Now());
   const std::string_view name = kShown[static_cast<std::size_t>(level)];
   std::string line;

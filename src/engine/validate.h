@@ -7,6 +7,10 @@
 
 namespace millrace::engine {
 
+// No job waits or runs longer than this, and no time lies further from 1970: sums of times must not overflow.
+inline constexpr Duration kLongestDelay = std::chrono::hours(24 * 365 * 100);
+inline constexpr Time kLatestTime{std::chrono::hours(24 * 365 * 500)};
+
 // kInvalidArgument with the job's place in the batch and its field.
 Result<void> ValidateNewJobs(std::span<const NewJob> jobs);
 

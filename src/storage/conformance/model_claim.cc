@@ -182,7 +182,7 @@ Duration MemoryState::TimeoutOf(const JobRecord& record) const {
 }
 
 bool MemoryState::IsExpired(const JobRecord& record, Duration grace, Time now) const {
-  return now > record.claimed_at + TimeoutOf(record) + grace;
+  return now > After(After(record.claimed_at, TimeoutOf(record)), grace);
 }
 
 void MemoryState::Crash(JobRecord& record, Time now) {

@@ -15,6 +15,8 @@ bool IsPending(JobState state) {
 
 }  // namespace
 
+Time After(Time time, Duration by) { return by > Time::max() - time ? Time::max() : time + by; }
+
 MemoryState::MemoryState(StorageOptions with) : options(std::move(with)) {
   for (const QueueOptions& queue : options.queues) Queue(queue.name).options = queue;
 }
@@ -55,8 +57,7 @@ Result<Priority> MemoryState::LaneWithRoom(const NewJob& job,
     return limits.spill_to;
   }
   return fail(ErrorCode::kQueueFull, "queue '" + job.queue + "' is full: its capacity for priority " +
-                                         std::string(priority_name(job.priority)) + " is " +
-                                         std::to_string(*capacity));
+                                         std::string(priority_name(job.priority)) + " is " + std::to_string(*capacity));
 }
 
 Result<std::vector<MemoryState::Placement>> MemoryState::Place(std::span<const NewJob> batch, bool limited) const {
@@ -92,7 +93,7 @@ JobId MemoryState::Insert(const NewJob& from, Priority priority, RunId run, Time
   job.queue = from.queue;
   job.priority = priority;
   job.created_at = now;
-  job.run_at = std::max(now, from.run_at ? *from.run_at : now + from.delay.value_or(Duration(0)));
+  job.run_at = std::max(now, from.run_at ? *from.run_at : After(now, from.delay.value_or(Duration(0))));
   job.state = job.run_at > now ? JobState::kScheduled : JobState::kAvailable;
   job.max_attempts = from.max_attempts;
   job.max_crashes = from.max_crashes;

@@ -59,7 +59,7 @@ void MemoryState::ApplyFailure(JobRecord& record, const Report& report, Time now
                                                                          : "failed";
   AddAttempt(record, outcome, report.text, now);
   record.job.error = report.text;
-  if (report.verdict == Verdict::kRetry) record.job.run_at = now + std::max(report.delay, Duration(0));
+  if (report.verdict == Verdict::kRetry) record.job.run_at = After(now, std::max(report.delay, Duration(0)));
   LeaveRunning(record, report.verdict == Verdict::kRetry ? JobEvent::kError : JobEvent::kFatal, now);
 }
 
@@ -79,7 +79,7 @@ bool MemoryState::ApplyReport(const WorkerRef& worker, const Report& report, Tim
       break;
     case Verdict::kSnooze:
       --job.attempt;
-      job.run_at = now + std::max(report.delay, Duration(0));
+      job.run_at = After(now, std::max(report.delay, Duration(0)));
       LeaveRunning(record, JobEvent::kSnooze, now);
       break;
     case Verdict::kReleased:

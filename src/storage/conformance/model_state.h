@@ -124,6 +124,9 @@ class MemoryState {
   std::int64_t last_token_ = 0;
 };
 
+// `time + by`, or the last moment there is.
+[[nodiscard]] Time After(Time time, Duration by);
+
 // Whether a job is one the filter asks for, its limit aside.
 [[nodiscard]] bool Matches(const JobFilter& filter, const Job& job);
 

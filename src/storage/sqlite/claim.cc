@@ -355,18 +355,22 @@ Result<Exchange> Driver::ReportAndClaim(std::span<const Report> reports, const C
 
 Wake Driver::WaitForWork(const ClaimRequest& filter, Duration timeout, std::stop_token stop) {
   std::uint64_t seen = 0;
+  bool until_due = false;
   {
     const std::lock_guard lock(writer_mutex_);
     const auto worker = state_.workers.find(filter.worker.incarnation);
     if (worker != state_.workers.end()) seen = worker->second.seen_work;
     if (auto next = NextDue(clock_.Now()); next && *next) {
-      timeout = std::clamp(**next - clock_.Now(), Duration(0), timeout);
+      const Duration left = std::max(**next - clock_.Now(), Duration(0));
+      until_due = left <= timeout;
+      timeout = std::min(left, timeout);
     }
   }
   std::unique_lock lock(work_mutex_);
   const bool work = work_changed_.wait_for(lock, stop, timeout, [&] { return work_ != seen; });
   if (work) return Wake::kWork;
-  return stop.stop_requested() ? Wake::kStopped : Wake::kTimeout;
+  if (stop.stop_requested()) return Wake::kStopped;
+  return until_due ? Wake::kWork : Wake::kTimeout;
 }
 
 }  // namespace millrace::storage::sqlite

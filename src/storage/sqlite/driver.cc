@@ -70,7 +70,9 @@ Result<void> Driver::InTransaction(const std::function<Result<void>()>& body) {
       if (committed) return;
       (void)sqlite3_exec(driver.writer_->handle(), "ROLLBACK", nullptr, nullptr, nullptr);
       driver.emptied_leases_.clear();
-      if (driver.state_.touched) driver.must_reload_ = true;
+      if (!driver.state_.touched) return;
+      driver.must_reload_ = true;  // should reading it back fail now, the next transaction tries again
+      if (auto reloaded = driver.Reload(); !reloaded) return;
     }
   } guard{*this};
   if (must_reload_) MILLRACE_TRY(Reload());
@@ -144,7 +146,9 @@ void Driver::Woken() {
 Result<void> Driver::Reload() {
   // Workers of this process go on: what only memory knows of them is kept.
   std::map<std::int64_t, KnownWorker> workers = std::move(state_.workers);
+  const std::int64_t next_batch = state_.next_batch;  // a token is never given twice, dropped leases included
   state_ = State();
+  state_.next_batch = next_batch;
   emptied_leases_.clear();
   MILLRACE_TRY(ReloadQueues());
   MILLRACE_TRY(ReloadWorkers());

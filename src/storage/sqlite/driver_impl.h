@@ -115,10 +115,11 @@ class Driver : public Storage {
   Result<void> Complete(JobId id, const std::string& result, Time now);
   // The job no longer runs: its lease, partition and counters.
   void LeaveRunning(JobId id, JobState to);
-  Result<void> WriteState(JobId id, JobState state, Time run_at, int uncounted, std::string_view error);
-  Result<void> WriteFinished(JobId id, JobState state, Time now, std::string_view error);
+  // Without an error the row keeps the one it has.
+  Result<void> WriteState(JobId id, JobState state, Time run_at, int uncounted, std::optional<std::string_view> error);
+  Result<void> WriteFinished(JobId id, JobState state, Time now, std::optional<std::string_view> error);
   // Back to wait, or cancelled when somebody asked for that.
-  Result<void> PutBack(JobId id, const RunningJob& job, JobState state, Time run_at, int uncounted, std::string_view error, Time now);
+  Result<void> PutBack(JobId id, const RunningJob& job, JobState state, Time run_at, int uncounted, std::optional<std::string_view> error, Time now);
   Result<void> AddAttempt(JobId id, const RunningJob& job, std::string_view outcome, std::string_view error, Time now);
   Result<void> DropLeases();
 

@@ -43,10 +43,11 @@ Result<std::vector<Priority>> Driver::CheckCapacity(std::span<const NewJob> jobs
     const auto found = state_.queue_by_name.find(job.queue);
     const QueueOptions* options = found == state_.queue_by_name.end() ? nullptr : &found->second->options;
     auto capacity = options != nullptr && options->capacity ? options->capacity : options_.capacity[static_cast<int>(job.priority)];
-    if (!capacity) continue;
+    const bool repeated = !job.unique_key.empty() && !keys.insert(job.unique_key).second;
+    if (!capacity || repeated) continue;
     if (!job.unique_key.empty()) {  // a duplicate takes no room
       MILLRACE_ASSIGN(const std::optional<JobId> holder, HolderOf(job.unique_key));
-      if (holder || !keys.insert(job.unique_key).second) continue;
+      if (holder) continue;
     }
     MILLRACE_ASSIGN(QueueState * queue, QueueByName(job.queue));
     const auto& count = queue->count[static_cast<int>(job.priority)];

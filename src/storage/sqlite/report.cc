@@ -1,7 +1,7 @@
 // Report: what became of attempts. A report whose lease is not the job's current one changes nothing.
 #include <fmt/format.h>
 
-#include "engine/job_state.h"
+#include "engine/validate.h"
 #include "storage/sqlite/driver_impl.h"
 
 namespace millrace::storage::sqlite {
@@ -50,24 +50,22 @@ Result<void> Driver::AddAttempt(JobId id, const RunningJob& job, std::string_vie
   return insert->Bind(id, job.attempt, outcome, error, std::string_view(worker), Micros(job.started_at), Micros(now)).Run();
 }
 
-Result<void> Driver::WriteState(JobId id, JobState state, Time run_at, int uncounted, std::string_view error) {
+Result<void> Driver::WriteState(JobId id, JobState state, Time run_at, int uncounted, std::optional<std::string_view> error) {
   MILLRACE_ASSIGN(Statement * put, writer_->Prepare(queries::kPutBackJob));
   const auto when = run_at == Time() ? std::nullopt : std::optional(Micros(run_at));
-  const auto text = error.empty() ? std::nullopt : std::optional(error);
-  return put->Bind(id, static_cast<int>(state), when, uncounted, text).Run();
+  return put->Bind(id, static_cast<int>(state), when, uncounted, error).Run();
 }
 
-Result<void> Driver::WriteFinished(JobId id, JobState state, Time now, std::string_view error) {
+Result<void> Driver::WriteFinished(JobId id, JobState state, Time now, std::optional<std::string_view> error) {
   MILLRACE_ASSIGN(Statement * finish, writer_->Prepare(queries::kFinishJob));
-  const auto text = error.empty() ? std::nullopt : std::optional(error);
-  return finish->Bind(id, static_cast<int>(state), Micros(now), text).Run();
+  return finish->Bind(id, static_cast<int>(state), Micros(now), error).Run();
 }
 
-Result<void> Driver::PutBack(JobId id, const RunningJob& job, JobState state, Time run_at, int uncounted, std::string_view error,
-                             Time now) {
+Result<void> Driver::PutBack(JobId id, const RunningJob& job, JobState state, Time run_at, int uncounted,
+                             std::optional<std::string_view> error, Time now) {
   const JobState to = job.cancel_requested ? JobState::kCancelled : state;
   MILLRACE_TRY(WriteState(id, to, run_at, uncounted, error));
-  if (to == JobState::kCancelled) MILLRACE_TRY(WriteFinished(id, to, now, ""));
+  if (to == JobState::kCancelled) MILLRACE_TRY(WriteFinished(id, to, now, std::nullopt));
   LeaveRunning(id, to);
   return {};
 }
@@ -86,7 +84,7 @@ Result<void> Driver::Complete(JobId id, const std::string& result, Time now) {
 
 Result<void> Driver::FinishAttempt(const RunningJob& job, const Report& report, Time now) {
   const JobId id = report.id;
-  const Time later = now + std::max(report.delay, Duration(0));
+  const Time later = now + std::clamp(report.delay, Duration(0), engine::kLongestDelay);
   switch (report.verdict) {
     case Verdict::kCompleted:
       return Complete(id, report.text, now);
@@ -95,9 +93,9 @@ Result<void> Driver::FinishAttempt(const RunningJob& job, const Report& report, 
       return PutBack(id, job, later > now ? JobState::kRetryable : JobState::kAvailable, later, 0, report.text, now);
     }
     case Verdict::kSnooze:
-      return PutBack(id, job, later > now ? JobState::kScheduled : JobState::kAvailable, later, 1, "", now);
+      return PutBack(id, job, later > now ? JobState::kScheduled : JobState::kAvailable, later, 1, std::nullopt, now);
     case Verdict::kReleased:
-      return PutBack(id, job, JobState::kAvailable, Time(), 1, "", now);
+      return PutBack(id, job, JobState::kAvailable, Time(), 1, std::nullopt, now);
     case Verdict::kDead:
     case Verdict::kCancelled: {
       const bool dead = report.verdict == Verdict::kDead;

@@ -37,7 +37,7 @@ Result<std::vector<JobId>> Driver::CancelJobs(const JobFilter& given) {
       state_.running.at(job.id).cancel_requested = true;
       continue;
     }
-    MILLRACE_TRY(WriteFinished(job.id, JobState::kCancelled, now, ""));
+    MILLRACE_TRY(WriteFinished(job.id, JobState::kCancelled, now, std::nullopt));
     QueueState& queue = *state_.queue_by_name.at(job.queue);
     Moved(queue, job.priority, job.run_id, job.state, JobState::kCancelled);
     if (!job.partition_key.empty()) TouchPartition(queue, job.priority, job.partition_key);
@@ -85,7 +85,7 @@ Result<std::vector<JobId>> Driver::RetryDead(const JobFilter& given) {
   return retried;
 }
 
-// Deletes finished jobs with their history. Counters of queues are of what history still holds; those of runs stay.
+// Deletes finished jobs with their history. Counters are of what history still holds.
 Result<std::int64_t> Driver::DeleteJobs(const std::vector<JobId>& ids) {
   if (ids.empty()) return 0;
   state_.touched = true;

@@ -152,7 +152,7 @@ bool Glob::MatchesOne(const Alternative& tokens, const std::vector<char32_t>& pa
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       if (!states[i]) continue;
       const Kind kind = tokens[i].kind;
-      if (kind == Kind::kStar || (kind == Kind::kDirectories)) states[i + 1] = 1;
+      if (kind == Kind::kStar || (kind == Kind::kDirectories && component_start)) states[i + 1] = 1;
     }
   };
   alive[0] = 1;

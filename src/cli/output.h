@@ -1,0 +1,63 @@
+// What commands print: results to standard output, everything else to standard error; colours only on a terminal.
+#pragma once
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "millrace/error.h"
+
+namespace millrace::cli {
+
+// Exit statuses.
+inline constexpr int kOk = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kUsage = 2;
+inline constexpr int kPartial = 3;
+
+// Whether `stream` is a terminal that takes colours (and NO_COLOR is not set).
+bool IsTerminal(std::FILE* stream);
+bool HasColours(std::FILE* stream);
+
+// "millrace: error: MESSAGE" and, when there is one, "try: NEXT". Returns `status`.
+int PrintError(std::string_view message, std::string_view next, int status = kFailed);
+// The same with a next command fitting the error.
+int PrintError(const Error& error);
+void PrintWarning(std::string_view message);
+
+// Writes to standard output. Text from jobs and documents has control characters replaced on a terminal.
+void Print(std::string_view text);
+void PrintJson(const base::json::value& value);
+
+// Text made safe for a terminal: control characters (escape sequences too) become spaces.
+std::string Printable(std::string_view text);
+// Cut to so many characters, with "..." when something was cut.
+std::string Shorten(std::string_view text, std::size_t characters);
+// 1234567 as "1,234,567".
+std::string Grouped(std::int64_t number);
+// How long ago an RFC 3339 time was: "12s", "5m", "3h", "2d"; empty for an empty text.
+std::string Ago(std::string_view time);
+
+// Columns, each as wide as its widest cell. Cells are made printable.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> header) : header_(std::move(header)) {}
+  // Columns whose cells stand to the right, such as numbers.
+  Table& AlignRight(std::vector<std::size_t> columns);
+  void Add(std::vector<std::string> row);
+  void Print() const;
+  [[nodiscard]] bool empty() const { return rows_.empty(); }
+
+ private:
+  std::vector<std::string> header_;
+  std::vector<std::size_t> right_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// A member as text: strings as they are, null as "", others as JSON.
+std::string Field(const base::json::object& object, std::string_view name);
+std::int64_t NumberField(const base::json::object& object, std::string_view name);
+
+}  // namespace millrace::cli

@@ -1,0 +1,29 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/cli.h"
+#include "cli/version.h"
+
+#ifndef MILLRACE_VERSION
+#define MILLRACE_VERSION "unknown"
+#endif
+
+namespace millrace::cli {
+
+std::string Version() { return MILLRACE_VERSION; }
+
+void AddVersionCommand(CLI::App& app, Cli& cli) {
+  AddCommand(app, cli, "version", "Print the version", "", Json::kYes, [&cli] {
+    if (cli.json) {
+      PrintJson(base::json::object{{"name", "millrace"}, {"version", Version()}});
+    } else {
+      Print(fmt::format("millrace {}\n", Version()));
+    }
+    return kOk;
+  });
+  app.add_flag_callback("--version", [] { throw CLI::CallForHelp(fmt::format("millrace {}", Version()), CLI::ExitCodes::Success); },
+                        "Print the version");
+}
+
+}  // namespace millrace::cli
