@@ -31,6 +31,7 @@ struct Workload {
 };
 
 std::vector<Workload> JobWorkloads();
+std::vector<Workload> ClaimWorkloads();
 std::vector<Workload> ProcessWorkloads();
 std::vector<Workload> DocumentWorkloads();
 

@@ -47,7 +47,6 @@ std::vector<NewJob> Batch(std::int64_t first, std::int64_t count) {
 }
 
 constexpr std::int64_t kBatch = 2000;
-constexpr std::int64_t kWarm = 1000;
 
 // Enqueues `count` jobs; the ids of the first and the last.
 std::pair<JobId, JobId> EnqueueAll(Client& client, std::int64_t count) {
@@ -206,55 +205,9 @@ void MemoryWorkload(const Setting& setting, Results& results) {
   results.Add("memory.growth", last - first, "MB", "flat is the target");
 }
 
-// Seconds a worker took from its 1000th job to its last, of `count`: start and stop are left out.
-double SteadySeconds(const Client& client, std::int64_t count) {
-  WorkerOptions options;
-  options.max_jobs = count;
-  std::atomic<std::int64_t> ran{0};
-  std::atomic<Clock::rep> from{0}, to{0};
-  Worker worker(client, options);
-  worker.handle_raw("noop", [&](Context&) {
-    auto now = ran.fetch_add(1) + 1;
-    if (now == kWarm) from = Clock::now().time_since_epoch().count();
-    if (now == count) to = Clock::now().time_since_epoch().count();
-    return Outcome::done();
-  });
-  Must(worker.run());
-  return std::chrono::duration<double>(Clock::duration(to - from)).count();
-}
-
 double Percentile(std::vector<double>& values, double share) {
   std::sort(values.begin(), values.end());
   return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
-}
-
-// A database in which about `waiting` jobs wait.
-Client WithWaiting(const Setting& setting, std::int64_t waiting) {
-  Setting own = setting;
-  own.folder = setting.folder / std::to_string(waiting);
-  std::filesystem::create_directories(own.folder);
-  Client client = Open(own);
-  EnqueueAll(client, waiting);
-  return client;
-}
-
-// Drained by 5,000 and filled up again, the two in turn, so that both see the same machine.
-void ClaimsWorkload(const Setting& setting, Results& results) {
-  constexpr std::int64_t kFew = 10'000, kChunk = 5'000;
-  constexpr int kRounds = 21;
-  std::int64_t many = setting.jobs > 0 ? setting.jobs : 1'000'000;
-  Client few_client = WithWaiting(setting, kFew), many_client = WithWaiting(setting, many);
-  std::vector<double> few_rates, many_rates;
-  for (int round = 0; round < kRounds; ++round) {
-    few_rates.push_back((kChunk - kWarm) / SteadySeconds(few_client, kChunk));
-    many_rates.push_back((kChunk - kWarm) / SteadySeconds(many_client, kChunk));
-    EnqueueAll(few_client, kChunk);
-    EnqueueAll(many_client, kChunk);
-  }
-  double few_rate = Percentile(few_rates, 0.5), many_rate = Percentile(many_rates, 0.5);
-  results.Add("claims.10000_waiting", few_rate, "jobs/s", "claimed, run and reported; median of 21 drains of 5,000");
-  results.Add("claims." + std::to_string(many) + "_waiting", many_rate, "jobs/s", "the same, in turn with it");
-  results.Add("claims.ratio", many_rate / few_rate, "", "target: at least 0.9");
 }
 
 void LatencyWorkload(const Setting& setting, Results& results) {
@@ -318,7 +271,6 @@ std::vector<Workload> JobWorkloads() {
       {"enqueue", "jobs/s enqueued in batches", EnqueueWorkload},
       {"drain", "jobs/s worked to completed by no-op handlers", DrainWorkload},
       {"flow", "jobs/s enqueued and worked at the same time", FlowWorkload},
-      {"claims", "claim speed with 10,000 and with 1,000,000 jobs waiting", ClaimsWorkload},
       {"latency", "one job into an idle worker", LatencyWorkload},
       {"scale", "one slot and two", ScaleWorkload},
       {"memory", "resident memory over 2,000,000 jobs", MemoryWorkload},

@@ -175,7 +175,8 @@ void WriteDocs(const std::string& file, const std::vector<Measurement>& all) {
 
 std::vector<Workload> AllWorkloads() {
   std::vector<Workload> all = JobWorkloads();
-  for (const auto& more : {ProcessWorkloads(), DocumentWorkloads()}) all.insert(all.end(), more.begin(), more.end());
+  for (const auto& more : {ClaimWorkloads(), ProcessWorkloads(), DocumentWorkloads()})
+    all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 

@@ -22,8 +22,7 @@ void AddVersionCommand(CLI::App& app, Cli& cli) {
     }
     return kOk;
   });
-  app.add_flag_callback("--version", [] { throw CLI::CallForHelp(fmt::format("millrace {}", Version()), CLI::ExitCodes::Success); },
-                        "Print the version");
+  app.set_version_flag("--version", fmt::format("millrace {}", Version()));
 }
 
 }  // namespace millrace::cli

@@ -142,7 +142,6 @@ int Daemon::Drain() {
     Flush(end);
   };
   wait(end - margin, true);
-  if (finished()) return 0;
   executor_->StopRunning(StopReason::kShutdown);
   wait(std::min(Clock::now() + margin / 2, end), false);
   const int cut_off = executor_->AbandonRunning();

@@ -8,6 +8,7 @@
 #include <deque>
 #include <set>
 #include <thread>
+#include <unordered_map>
 
 #include "base/log.h"
 #include "base/thread_name.h"
@@ -19,6 +20,8 @@ using Clock = std::chrono::steady_clock;
 
 // How long a handler may go on after it was asked to stop at its deadline.
 constexpr auto kStopGrace = std::chrono::seconds(1);
+constexpr double kShort = 50e-6;  // seconds
+constexpr auto kLongest = std::chrono::milliseconds(10);
 constexpr auto kWatchInterval = std::chrono::milliseconds(100);
 
 Outcome RunHandler(const Handler& handler, Context& context) {
@@ -49,13 +52,20 @@ struct Executor::Core : std::enable_shared_from_this<Core> {
   int waiting = 0;  // threads without work
   int stuck = 0;    // threads left behind
   bool ending = false;
+  int cut_off = 0;  // attempts that had to end unfinished
   double seconds_per_job = 0;
+  std::unordered_map<std::string, double> seconds_by_kind;
 
   // ---- Executor threads
   void Work();
   std::vector<storage::ClaimedJob> TakeSome(std::unique_lock<std::mutex>& lock);
+  [[nodiscard]] bool IsShort(const std::string& kind) const {
+    const auto found = seconds_by_kind.find(kind);
+    return found != seconds_by_kind.end() && found->second < kShort;
+  }
   std::optional<storage::Report> Run(storage::ClaimedJob job, bool& replaced);
-  void Finished(std::size_t jobs, double seconds, std::vector<storage::Report> reports);
+  void Finished(const std::string& kind, std::size_t jobs, double seconds, std::vector<storage::Report> reports);
+  void PutBack(std::vector<storage::ClaimedJob>& jobs, std::size_t done);
 
   // A copy: stopping an attempt runs its handler's stop callbacks, which must not happen under the mutex.
   std::vector<std::shared_ptr<RunningAttempt>> Running() const {
@@ -68,19 +78,18 @@ struct Executor::Core : std::enable_shared_from_this<Core> {
   void EndOverdue(Clock::time_point now);
 };
 
-// Short jobs are taken several at a time, so that threads do not meet at the queue for each; long ones one by one, so that none
-// waits behind another while a thread is idle.
+// Jobs of kinds known to be short are taken several at a time, so that threads do not meet at the queue for each; others one by one,
+// so that none waits behind another while a thread is idle.
 std::vector<storage::ClaimedJob> Executor::Core::TakeSome(std::unique_lock<std::mutex>& lock) {
   ++waiting;
   work_or_end.wait(lock, [&] { return ending || !queue.empty(); });
   --waiting;
-  std::size_t some = 1;
-  if (seconds_per_job < 50e-6) some = std::clamp<std::size_t>(queue.size() / (2 * static_cast<std::size_t>(slots)), 1, 64);
+  const auto share = std::clamp<std::size_t>(queue.size() / (2 * static_cast<std::size_t>(slots)), 1, 64);
   std::vector<storage::ClaimedJob> jobs;
-  jobs.reserve(some);
-  while (!queue.empty() && jobs.size() < some) {
+  while (!queue.empty() && (jobs.empty() || (jobs.size() < share && IsShort(queue.front().kind)))) {
     jobs.push_back(std::move(queue.front()));
     queue.pop_front();
+    if (!IsShort(jobs.front().kind)) break;
   }
   taken += static_cast<int>(jobs.size());
   return jobs;
@@ -108,7 +117,7 @@ std::optional<storage::Report> Executor::Core::Run(storage::ClaimedJob job, bool
   return report;
 }
 
-void Executor::Core::Finished(std::size_t jobs, double seconds, std::vector<storage::Report> reports) {
+void Executor::Core::Finished(const std::string& kind, std::size_t jobs, double seconds, std::vector<storage::Report> reports) {
   for (const storage::Report& report : reports) {
     if (report.verdict == storage::Verdict::kRetry || report.verdict == storage::Verdict::kDead) {
       const bool dead = report.verdict == storage::Verdict::kDead;
@@ -122,9 +131,18 @@ void Executor::Core::Finished(std::size_t jobs, double seconds, std::vector<stor
     taken -= static_cast<int>(jobs);
     idle = queue.empty();
     const double each = seconds / static_cast<double>(jobs);
-    seconds_per_job = seconds_per_job == 0 ? each : seconds_per_job * 0.9 + each * 0.1;
+    for (double* average : {&seconds_per_job, &seconds_by_kind[kind]}) *average = *average == 0 ? each : *average * 0.9 + each * 0.1;
+    for (const storage::Report& report : reports) cut_off += report.verdict == storage::Verdict::kReleased ? 1 : 0;
   }
   completer->Add(std::move(reports), idle);
+}
+
+// Jobs taken and not started go back to the head of the queue.
+void Executor::Core::PutBack(std::vector<storage::ClaimedJob>& jobs, std::size_t done) {
+  const std::lock_guard lock(mutex);
+  for (std::size_t i = jobs.size(); i > done; --i) queue.push_front(std::move(jobs[i - 1]));
+  taken -= static_cast<int>(jobs.size() - done);
+  work_or_end.notify_one();
 }
 
 void Executor::Core::Work() {
@@ -138,27 +156,26 @@ void Executor::Core::Work() {
     }
     std::vector<storage::Report> reports;
     reports.reserve(jobs.size());
+    const std::string kind = jobs.front().kind;
     const auto begin = Clock::now();
     bool replaced = false;
     std::size_t done = 0;
     for (storage::ClaimedJob& job : jobs) {
       if (auto report = Run(std::move(job), replaced)) reports.push_back(std::move(*report));
       ++done;
-      if (replaced) break;
+      // A job that turned out long must not keep those taken with it waiting.
+      if (replaced || Clock::now() - begin > kLongest) break;
     }
-    if (replaced) {
-      // Another thread has this slot; what this one had taken goes back to the queue.
+    if (done < jobs.size()) PutBack(jobs, done);
+    if (replaced) {  // another thread has this slot
       {
         const std::lock_guard lock(mutex);
-        for (std::size_t i = jobs.size(); i > done; --i) queue.push_front(std::move(jobs[i - 1]));
-        taken -= static_cast<int>(jobs.size() - done);
         --stuck;
-        work_or_end.notify_one();
       }
       if (!reports.empty()) completer->Add(std::move(reports), true);
       return;
     }
-    Finished(done, std::chrono::duration<double>(Clock::now() - begin).count(), std::move(reports));
+    Finished(kind, done, std::chrono::duration<double>(Clock::now() - begin).count(), std::move(reports));
   }
 }
 
@@ -279,6 +296,7 @@ void Executor::StopRunning(StopReason reason) {
 
 int Executor::AbandonRunning() {
   std::vector<storage::Report> reports;
+  int count = 0;
   {
     const std::lock_guard lock(core_->mutex);
     for (const auto& attempt : core_->running) {
@@ -287,9 +305,9 @@ int Executor::AbandonRunning() {
       ++core_->stuck;
       --core_->taken;
     }
+    count = core_->cut_off + static_cast<int>(reports.size());
   }
-  const int count = static_cast<int>(reports.size());
-  if (count > 0) core_->completer->Add(std::move(reports), true);
+  if (!reports.empty()) core_->completer->Add(std::move(reports), true);
   return count;
 }
 

@@ -43,7 +43,8 @@ class Executor {
   void Cancel(std::span<const JobId> jobs);
   // Asks every running handler to stop.
   void StopRunning(StopReason reason);
-  // Gives up on handlers still running and reports in their stead. Returns how many there were.
+  // Gives up on handlers still running and reports in their stead. Returns how many attempts have ended unfinished at a shutdown: these,
+  // and those that heeded StopRunning.
   int AbandonRunning();
 
   // Progress that handlers told since the last call.

@@ -43,7 +43,7 @@ std::int64_t Count(const TempDir& folder, const std::string& query) {
 TEST(Chaos, EveryJobIsCompletedExactlyOnceOrDead) {
   TempDir folder;
   unsigned seed = Seed(20260302);
-  SCOPED_TRACE("MILLRACE_SEED=" + std::to_string(seed));
+  SCOPED_TRACE("MILLRACE_TEST_SEED=" + std::to_string(seed));
   std::mt19937 random(seed);
   int rounds = Full() ? 60 : 15;
   for (int round = 0; round < rounds; ++round) {

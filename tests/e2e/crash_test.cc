@@ -41,7 +41,7 @@ class Crash : public ::testing::Test {
     std::string calm = Finish(input, "calm.db");
     ASSERT_FALSE(calm.empty());
     unsigned seed = Seed(20260301);
-    SCOPED_TRACE("MILLRACE_SEED=" + std::to_string(seed));
+    SCOPED_TRACE("MILLRACE_TEST_SEED=" + std::to_string(seed));
     std::mt19937 random(seed);
     int killed = 0;
     for (int round = 0; round < (Full() ? 40 : 10); ++round) {

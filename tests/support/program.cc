@@ -19,7 +19,7 @@ bool Sanitized() {
 bool Full() { return std::getenv("MILLRACE_FULL") != nullptr; }
 
 unsigned Seed(unsigned usual) {
-  const char* text = std::getenv("MILLRACE_SEED");
+  const char* text = std::getenv("MILLRACE_TEST_SEED");
   return text != nullptr ? static_cast<unsigned>(std::strtoul(text, nullptr, 10)) : usual;
 }
 

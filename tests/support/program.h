@@ -18,7 +18,7 @@ bool Sanitized();
 // True in ./dev test --full: more rounds, more steps.
 bool Full();
 
-// The seed of this run's random choices: MILLRACE_SEED, else `usual`. Print it with a failure.
+// The seed of this run's random choices: MILLRACE_TEST_SEED, else `usual`. Print it with a failure.
 unsigned Seed(unsigned usual);
 
 // The folder of real documents beside the source tree (or MILLRACE_CORPUS); empty when it is not there.

@@ -48,6 +48,8 @@ bool NeedsParsing(const KnownDocument& known, const FileEntry& entry, const File
   if (known.parser_version != kParserVersion || known.status == DocumentStatus::kSkipped) return true;
   if (known.stamp != FileStamp{entry.size, entry.mtime_ns}) return true;
   if (known.reason == "internal") return true;
+  // Written to while it was parsed.
+  if (known.content_hash.empty() && known.status != DocumentStatus::kFailed) return true;
   // Permissions change without a trace in size or time.
   return known.reason == "unreadable" && OpenEntry(source, entry.path).has_value();
 }

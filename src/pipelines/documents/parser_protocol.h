@@ -1,5 +1,5 @@
 // What the parent and a parser's process say to each other. Used by `millrace parser-child` and by the separate program
-// `millrace-pdf`; needs nothing but the standard library.
+// `millrace-pdf`; needs nothing but the standard library. Its sources are parser_protocol.cc and parser_loop.cc.
 //
 // The child has five open files: 0 and 1 are /dev/null, 2 a pipe for what it complains of, 3 a SOCK_SEQPACKET
 // socket to its parent, 4 the spool, a file without a name. The parent sends a request frame with the
@@ -23,7 +23,7 @@ namespace millrace::documents {
 inline constexpr int kParserSocketFd = 3;
 inline constexpr int kParserSpoolFd = 4;
 inline constexpr std::size_t kMaxFrameBytes = 32 << 10;
-inline constexpr std::size_t kMaxElementText = 1 << 20;     // longer text continues in child elements of the same type
+inline constexpr std::size_t kMaxElementText = 1 << 20;  // longer text continues in child elements of the same type
 inline constexpr std::size_t kMaxElementLocation = 4 << 10;
 inline constexpr std::size_t kMaxElementMetadata = 256 << 10;
 inline constexpr std::size_t kMaxTrailerBytes = 8 << 20;
@@ -86,7 +86,8 @@ std::optional<ReplyFrame> DecodeReply(std::string_view bytes);
 std::string EncodeTrailer(const SpoolTrailer& trailer);
 std::optional<SpoolTrailer> DecodeTrailer(std::string_view bytes);
 void EncodeElement(const Element& element, std::string& out);
-// Reads element number `index`; not ok() when it is not one: an unknown type, a parent that does not come before it, text that is not UTF-8.
+// Reads element number `index`; not ok() when it is not one: an unknown type, a parent that does not come before it,
+// text that is not UTF-8.
 void DecodeElement(FieldReader& reader, std::size_t index, Element& element);
 
 // Whether all of it is UTF-8 (no surrogates, nothing overlong), and a copy with what is not replaced by U+FFFD.
@@ -95,8 +96,8 @@ std::string ReplaceBadUtf8(std::string_view text);
 // The longest beginning of at most `max` bytes that does not cut a UTF-8 character.
 std::string_view CutUtf8(std::string_view text, std::size_t max);
 
-// The sink of a child: writes elements to a file as they come, in large pieces. Throws LimitReached, and SpoolError when the file
-// cannot be written.
+// The sink of a child: writes elements to a file as they come, in large pieces. Throws LimitReached, and SpoolError
+// when the file cannot be written.
 struct SpoolError {
   std::string message;
 };
@@ -113,8 +114,8 @@ class SpoolSink : public ElementSink {
   ReplyFrame Finish();
 
  private:
-  std::int32_t AddOne(std::int32_t parent, ElementType type, std::string_view text, std::string_view location, int level,
-                      std::string_view metadata);
+  std::int32_t AddOne(std::int32_t parent, ElementType type, std::string_view text, std::string_view location,
+                      int level, std::string_view metadata);
   std::int32_t Flatten(std::int32_t parent);
   void Sample(std::string_view text);
   void Flush();
@@ -127,6 +128,7 @@ class SpoolSink : public ElementSink {
   std::uint64_t written_ = 0;
   std::vector<std::uint16_t> depths_;                       // of each element; the root's is 0
   std::unordered_map<std::int32_t, std::int32_t> deepest_;  // elements at the greatest depth, and their parents
+  bool flattened_ = false;
   Element element_;
   SpoolTrailer trailer_;
 };
@@ -136,9 +138,9 @@ using ParseDispatch = std::function<std::optional<ParseFailure>(const ParserInpu
 // The language of a text as an ISO 639-1 code; empty when unsure. Asked when the parser left metadata.language empty.
 using LanguageOf = std::function<std::string(std::string_view sample)>;
 
-// A child's main loop: limits itself, then answers requests until its parent goes, when it ends with status 0 (1: it was not started by
-// a parent). What `parse` throws becomes a failure: LimitReached its own, std::bad_alloc "memory_limit", other exceptions "broken".
-// A child whose parent dies in the middle of a document dies too.
+// A child's main loop: limits itself, then answers requests until its parent goes, when it ends with status 0 (1: it
+// was not started by a parent). What `parse` throws becomes a failure: LimitReached its own, std::bad_alloc
+// "memory_limit", other exceptions "broken". A child whose parent dies in the middle of a document dies too.
 int RunParserChild(const ParseDispatch& parse, const LanguageOf& language = {});
 
 }  // namespace millrace::documents

@@ -50,7 +50,7 @@ class QueryReader {
   std::vector<Alternative> Read() {
     std::vector<Alternative> alternatives(1);
     while (SkipSpace()) {
-      const bool negated = rest_.size() > 1 && rest_[0] == '-' && !IsSpace(rest_[1]);
+      const bool negated = rest_.size() > 1 && rest_[0] == '-';
       if (negated) rest_.remove_prefix(1);
       const bool quoted = rest_[0] == '"';
       Term term = quoted ? Quoted() : Word();

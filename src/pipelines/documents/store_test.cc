@@ -161,6 +161,13 @@ TEST_F(StoreTest, TheIndexCheckSeesAMissingEntry) {
   EXPECT_EQ(CheckIndex(*storage_).error().code, ErrorCode::kCorrupt);
 }
 
+TEST_F(StoreTest, ElementsWithoutTextAreKeptAndNotIndexed) {
+  LinesDocument parsed("Title\n\nwords\n");
+  Put(Record("p"), &parsed);
+  EXPECT_EQ(Count("SELECT count(*) FROM element"), 4);
+  EXPECT_EQ(Count("SELECT count(*) FROM element_fts_docsize"), 3);
+}
+
 TEST_F(StoreTest, TextWithZeroBytesIsKeptAndFound) {
   LinesDocument parsed(std::string("Ti\0tle\nbefore\0after", 19));
   Put(Record("p"), &parsed);

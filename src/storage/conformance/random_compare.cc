@@ -43,7 +43,9 @@ std::vector<Job> JobsAfter(Storage& storage, JobId after) {
   return Must(storage.ListJobs(filter));
 }
 
-std::string Name(const Job& job) { return "job " + std::to_string(job.id) + " (" + Text(job.tags) + ")"; }
+std::string Name(const Job& job) {
+  return "job " + std::to_string(job.id) + " (" + Text(job.tags) + Text(job.state) + ")";
+}
 
 }  // namespace
 

@@ -323,6 +323,7 @@ Result<Claimed> Driver::ClaimJobs(const ClaimRequest& request) {
     state_.workers.at(request.worker.incarnation).seen_work = work_;
   }
   MILLRACE_TRY(MakeDue(now));
+  MILLRACE_TRY(FlushPartitionHeads());  // of the reports that came with this claim
   MILLRACE_TRY(TakeJobs(request, now, claimed));
   if (claimed.jobs.empty()) {
     MILLRACE_ASSIGN(claimed.next_due, NextDue(now));

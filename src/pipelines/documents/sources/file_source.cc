@@ -145,7 +145,7 @@ bool FileListing::Impl::Wanted(Level& level, const dirent& entry, Name& name) co
     name.folder = ::fstatat(::dirfd(level.dir), entry.d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
   }
   name.key = EncodePath(name.raw);
-  
+  if (name.folder) name.key += '/';
   if (name.key <= level.last_key) return false;
   const std::string path = level.raw_prefix + name.raw;
   if (name.folder) return source.recursive && !chooser.Excludes(path);

@@ -1,0 +1,36 @@
+// How a command reaches the API: in this process when nobody owns the database, else through the owner's socket.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/owner.h"
+#include "http/unix_client.h"
+
+namespace millrace::cli {
+
+// Whether a command may make a new database.
+enum class Create { kNo, kYes };
+
+class Backend {
+ public:
+  // kNotFound when there is no such file and it may not be made; else fails as Owner::Open and UnixClient::Call. `purpose` as for
+  // Owner::Open.
+  static Result<std::unique_ptr<Backend>> Open(const runtime::Config& config, Create create, const std::string& purpose);
+
+  // The JSON of a successful answer, or the error the answer stands for.
+  Result<base::json::object> Get(const std::string& path, std::map<std::string, std::string> query = {});
+  Result<base::json::object> Post(const std::string& path, const base::json::object& body = {});
+  // Any answer.
+  Result<http::ApiResponse> Call(const http::ApiRequest& request);
+
+  // When this process is the owner: lets other commands reach it meanwhile, for one that takes long.
+  void ServeOthers();
+
+ private:
+  Result<base::json::object> CallJson(const http::ApiRequest& request);
+  std::unique_ptr<Owner> owner_;
+  std::unique_ptr<http::UnixClient> client_;
+};
+
+}  // namespace millrace::cli

@@ -1,0 +1,14 @@
+// What the documents pipeline adds to the API: search, documents, and the report of a run.
+//   GET /api/v1/documents/search     q limit offset type source media_type
+//   GET /api/v1/runs/{id}/report
+#pragma once
+
+#include "http/router.h"
+#include "storage/storage.h"
+
+namespace millrace::cli {
+
+// The storage must outlive the router.
+void AddDocumentRoutes(http::Router& router, storage::Storage& storage);
+
+}  // namespace millrace::cli

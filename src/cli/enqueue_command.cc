@@ -1,0 +1,253 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+
+#include "base/try.h"
+#include "cli/backend.h"
+#include "cli/cli.h"
+#include "http/views.h"
+
+namespace millrace::cli {
+namespace {
+
+namespace json = base::json;
+
+constexpr std::size_t kBatchJobs = 1000;
+constexpr std::size_t kBatchBytes = 8 << 20;
+constexpr std::size_t kLineBytes = 2 << 20;
+
+struct EnqueueOptions {
+  std::string kind, args, queue, priority, at, in, partition, unique, timeout, file;
+  int max_attempts = 0;
+  std::vector<std::string> tags;
+  bool any_kind = false;
+};
+
+// What the flags say about a job; members a line of a file has win.
+json::object FlagMembers(const EnqueueOptions& options) {
+  json::object job;
+  const auto set = [&](std::string_view name, const std::string& value) {
+    if (!value.empty()) job[name] = value;
+  };
+  set("kind", options.kind);
+  set("queue", options.queue);
+  set("priority", options.priority);
+  set("run_at", options.at);
+  set("delay", options.in);
+  set("partition_key", options.partition);
+  set("unique_key", options.unique);
+  set("timeout", options.timeout);
+  if (options.max_attempts != 0) job["max_attempts"] = options.max_attempts;
+  if (!options.tags.empty()) job["tags"] = json::array(options.tags.begin(), options.tags.end());
+  return job;
+}
+
+// Reads lines of a bounded length; a longer one is an error, not memory.
+class LineReader {
+ public:
+  static Result<std::unique_ptr<LineReader>> Open(const std::string& name) {
+    auto reader = std::make_unique<LineReader>();
+    if (name == "-") {
+      reader->in_ = &std::cin;
+      return reader;
+    }
+    reader->file_.open(name, std::ios::binary);
+    if (!reader->file_ || reader->file_.peek() == std::ifstream::traits_type::eof()) {
+      const bool empty = reader->file_.is_open() && errno == 0;
+      if (!empty && !reader->file_.is_open()) {
+        return fail(errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo, fmt::format("{}: {}", name, std::strerror(errno)));
+      }
+      reader->file_.clear();
+    }
+    reader->in_ = &reader->file_;
+    return reader;
+  }
+
+  // False at the end. `line` is without its end.
+  Result<bool> Next(std::string& line) {
+    line.clear();
+    std::streambuf& buffer = *in_->rdbuf();
+    int c = 0;
+    while ((c = buffer.sbumpc()) != std::char_traits<char>::eof()) {
+      if (c == '\n') break;
+      if (line.size() >= kLineBytes) return fail(ErrorCode::kLimitExceeded, fmt::format("is longer than {} bytes", kLineBytes));
+      line += static_cast<char>(c);
+    }
+    ++number_;
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    return c != std::char_traits<char>::eof() || !line.empty();
+  }
+  [[nodiscard]] std::int64_t number() const { return number_; }
+
+ private:
+  std::ifstream file_;
+  std::istream* in_ = nullptr;
+  std::int64_t number_ = 0;
+};
+
+// Sends a file's jobs in batches, each all or none.
+class FileEnqueue {
+ public:
+  FileEnqueue(Backend& backend, const EnqueueOptions& options)
+      : backend_(backend), options_(options), defaults_(FlagMembers(options)),
+        name_(options.file == "-" ? "standard input" : options.file) {}
+
+  Result<void> Run() {
+    MILLRACE_ASSIGN(const auto reader, LineReader::Open(options_.file));
+    std::string line;
+    while (true) {
+      auto more = reader->Next(line);
+      if (!more) return fail(more.error().code, fmt::format("{}:{}: {}", name_, reader->number(), more.error().message));
+      if (!*more) break;
+      if (line.find_first_not_of(" \t") == std::string::npos) continue;
+      MILLRACE_TRY(Add(line, reader->number()));
+    }
+    return Send();
+  }
+  [[nodiscard]] std::int64_t enqueued() const { return enqueued_; }
+  [[nodiscard]] std::int64_t duplicates() const { return duplicates_; }
+
+ private:
+  Result<void> Add(const std::string& line, std::int64_t number) {
+    const std::string place = fmt::format("{}:{}", name_, number);
+    auto value = base::ParseJson(line);
+    if (!value) return fail(ErrorCode::kInvalidArgument, fmt::format("{}: not JSON: {}", place, value.error().message));
+    if (!value->is_object()) return fail(ErrorCode::kInvalidArgument, fmt::format("{}: must be a JSON object", place));
+    json::object& job = value->get_object();
+    for (const auto& member : defaults_) {
+      if (!job.contains(member.key())) job[member.key()] = member.value();
+    }
+    if (auto read = http::ReadNewJob(*value, place); !read) return fail(read.error());
+    if (!batch_.empty() && bytes_ + line.size() > kBatchBytes) MILLRACE_TRY(Send());
+    bytes_ += line.size();
+    batch_.push_back(std::move(*value));
+    lines_.push_back(number);
+    return batch_.size() >= kBatchJobs ? Send() : Result<void>();
+  }
+
+  Result<void> Send() {
+    if (batch_.empty()) return {};
+    json::object body{{"jobs", std::move(batch_)}, {"any_kind", options_.any_kind}};
+    MILLRACE_ASSIGN(const http::ApiResponse response, backend_.Call({"POST", "/api/v1/jobs", {}, base::ToJson(body)}));
+    auto answer = base::ParseJson(response.body);
+    if (auto error = http::ErrorOf(response)) return fail(error->code, PlaceOf(answer) + error->message);
+    if (!answer || !answer->is_object()) return fail(ErrorCode::kInternal, "the answer is no JSON object");
+    for (const json::value& job : answer->get_object().at("jobs").as_array()) {
+      ++(job.as_object().at("duplicate").as_bool() ? duplicates_ : enqueued_);
+    }
+    batch_ = json::array();
+    lines_.clear();
+    bytes_ = 0;
+    return {};
+  }
+
+  // The line an answer's "job" (index in the batch) stands in, else the batch's lines.
+  [[nodiscard]] std::string PlaceOf(const Result<json::value>& answer) const {
+    const auto* index = answer && answer->is_object() ? answer->get_object().if_contains("job") : nullptr;
+    if (index != nullptr && index->is_int64() && static_cast<std::size_t>(index->get_int64()) < lines_.size()) {
+      return fmt::format("{}:{}: ", name_, lines_[static_cast<std::size_t>(index->get_int64())]);
+    }
+    return fmt::format("{}:{}-{}: ", name_, lines_.front(), lines_.back());
+  }
+
+  Backend& backend_;
+  const EnqueueOptions& options_;
+  const json::object defaults_;
+  const std::string name_;
+  json::array batch_;
+  std::vector<std::int64_t> lines_;
+  std::size_t bytes_ = 0;
+  std::int64_t enqueued_ = 0, duplicates_ = 0;
+};
+
+int EnqueueFile(const Cli& cli, const EnqueueOptions& options, Backend& backend) {
+  backend.ServeOthers();
+  FileEnqueue work(backend, options);
+  const auto done = work.Run();
+  if (cli.json) {
+    json::object body{{"enqueued", work.enqueued()}, {"duplicates", work.duplicates()}};
+    if (!done) body["error"] = done.error().message;
+    PrintJson(body);
+  } else {
+    Print(fmt::format("enqueued {} jobs{}\n", Grouped(work.enqueued()),
+                      work.duplicates() == 0 ? "" : fmt::format("; {} were there already", Grouped(work.duplicates()))));
+  }
+  if (done) return kOk;
+  const bool some = work.enqueued() + work.duplicates() > 0;
+  const std::string next = some ? fmt::format("mend it and send the rest: the {} lines before this batch are in",
+                                              work.enqueued() + work.duplicates())
+                                : "mend it and send the file again: nothing of it was enqueued";
+  return PrintError(done.error().message, next, some ? kPartial : kFailed);
+}
+
+int EnqueueOne(const Cli& cli, const EnqueueOptions& options, const json::value& args, Backend& backend) {
+  json::object job = FlagMembers(options);
+  job["args"] = args;
+  job["any_kind"] = options.any_kind;
+  const auto answer = backend.Post("/api/v1/jobs", job);
+  if (!answer) return PrintError(answer.error());
+  if (cli.json) {
+    PrintJson(*answer);
+    return kOk;
+  }
+  const json::object& enqueued = answer->at("jobs").as_array().at(0).as_object();
+  if (enqueued.at("duplicate").as_bool()) {
+    Print(fmt::format("job {} has this unique key and is not finished; nothing was enqueued\n", Field(enqueued, "id")));
+  } else {
+    Print(fmt::format("enqueued job {}\n", Field(enqueued, "id")));
+  }
+  return kOk;
+}
+
+int Enqueue(const Cli& cli, const EnqueueOptions& options) {
+  const std::string help = "millrace enqueue --help";
+  if (options.kind.empty() && options.file.empty()) return PrintError("enqueue: which KIND?", help, kUsage);
+  if (!options.args.empty() && !options.file.empty()) {
+    return PrintError("enqueue: args stand in the lines of --file; remove ARGS-JSON", help, kUsage);
+  }
+  json::value args = json::object();
+  if (!options.args.empty()) {
+    auto parsed = base::ParseJson(options.args);
+    if (!parsed) return PrintError(fmt::format("args: not JSON: {}", parsed.error().message), help, kUsage);
+    if (!parsed->is_object()) return PrintError("args: must be a JSON object, such as '{\"to\": \"ada\"}'", help, kUsage);
+    args = std::move(*parsed);
+  }
+  if (!options.at.empty() && !options.in.empty()) return PrintError("--at and --in exclude each other", help, kUsage);
+  const auto config = cli.CheckedConfig();
+  if (!config) return PrintError(config.error());
+  auto backend = Backend::Open(*config, Create::kYes, "millrace enqueue");
+  if (!backend) return PrintError(backend.error());
+  return options.file.empty() ? EnqueueOne(cli, options, args, **backend) : EnqueueFile(cli, options, **backend);
+}
+
+}  // namespace
+
+void AddEnqueueCommand(CLI::App& app, Cli& cli) {
+  auto options = std::make_shared<EnqueueOptions>();
+  CLI::App* command = AddCommand(
+      app, cli, "enqueue", "Enqueue a job, or many from a file",
+      "  millrace enqueue greet '{\"name\": \"Ada\"}' --priority high --in 5m\n"
+      "  millrace enqueue report.refresh --unique report-7 --queue reports\n"
+      "  millrace enqueue --file jobs.jsonl           one {\"kind\": .., \"args\": {..}} a line; all or none per 1000\n"
+      "  generate | millrace enqueue mail --file -    a kind for the lines that name none\n",
+      Json::kYes, [&cli, options] { return Enqueue(cli, *options); });
+  command->add_option("KIND", options->kind, "Names the handler");
+  command->add_option("ARGS-JSON", options->args, "A JSON object (default {})");
+  command->add_option("--queue", options->queue, "The queue (default: default)");
+  command->add_option("--priority", options->priority, "critical, high, default, low or bulk");
+  command->add_option("--at", options->at, "Not before this time, such as 2026-01-31T09:00:00Z");
+  command->add_option("--in", options->in, "Not before so long from now, such as 90s, 5m, 2h");
+  command->add_option("--partition", options->partition, "Only one worker at a time holds jobs of this key");
+  command->add_option("--unique", options->unique, "Only one unfinished job may have this key");
+  command->add_option("--max-attempts", options->max_attempts, "Attempts, the first one included")->check(CLI::Range(1, 1'000'000));
+  command->add_option("--timeout", options->timeout, "Of one attempt, such as 30s");
+  command->add_option("--tag", options->tags, "A tag for people and filters; may be given again");
+  command->add_option("--file", options->file, "JSON Lines; - is standard input");
+  command->add_flag("--any-kind", options->any_kind, "Also for a kind no worker has handled yet");
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,45 @@
+// A database this process owns: the storage, the API over it, and the socket other commands reach it through.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "http/api.h"
+#include "http/unix_server.h"
+#include "millrace/client.h"
+#include "runtime/config.h"
+
+namespace millrace::cli {
+
+// Where the owner of a database listens.
+std::string SocketOf(const std::string& database);
+
+class Owner {
+ public:
+  // Opens the database. `purpose` is what the lock tells others ("millrace worker"). A short command that holds the file is waited
+  // for, up to `patience`; then kOwned. Fails as Client::open.
+  static Result<std::unique_ptr<Owner>> Open(const runtime::Config& config, const std::string& purpose, Duration patience);
+  ~Owner();
+  Owner(const Owner&) = delete;
+  Owner& operator=(const Owner&) = delete;
+
+  // Serves the API on the socket until destroyed. Fails as UnixServer::Start.
+  Result<void> Serve();
+
+  [[nodiscard]] http::ApiResponse Handle(const http::ApiRequest& request) const { return api_->Handle(request); }
+  [[nodiscard]] storage::Storage& storage() const { return *storage_; }
+  [[nodiscard]] http::Health& health() { return health_; }
+  // For a Worker of this process.
+  [[nodiscard]] Client client() const;
+
+ private:
+  Owner(std::shared_ptr<storage::Storage> storage, StorageOptions options, const runtime::Config& config);
+
+  std::shared_ptr<storage::Storage> storage_;
+  StorageOptions options_;
+  http::Health health_;
+  std::unique_ptr<http::Api> api_;
+  std::unique_ptr<http::UnixServer> server_;  // last: it uses the others
+};
+
+}  // namespace millrace::cli

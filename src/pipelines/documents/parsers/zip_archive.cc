@@ -1,0 +1,170 @@
+#include "pipelines/documents/parsers/zip_archive.h"
+
+#include <zip.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+namespace millrace::documents {
+namespace {
+
+// Names are compared in this form only.
+std::string NormalName(std::string_view name) {
+  while (!name.empty() && (name.front() == '/' || name.front() == '\\')) name.remove_prefix(1);
+  std::string normal(name);
+  for (char& c : normal) {
+    if (c == '\\') c = '/';
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return normal;
+}
+
+ErrorCode CodeOf(int zip_error) {
+  switch (zip_error) {
+    case ZIP_ER_NOENT:
+      return ErrorCode::kNotFound;
+    case ZIP_ER_COMPNOTSUPP:
+    case ZIP_ER_ENCRNOTSUPP:
+    case ZIP_ER_NOPASSWD:
+    case ZIP_ER_WRONGPASSWD:
+    case ZIP_ER_MULTIDISK:
+      return ErrorCode::kUnsupported;
+    default:
+      return ErrorCode::kCorrupt;
+  }
+}
+
+std::string Describe(zip_error_t* error) { return zip_error_strerror(error); }
+
+struct FileCloser {
+  void operator()(zip_file_t* file) const { zip_fclose(file); }
+};
+
+class LibzipArchive : public ZipArchive {
+ public:
+  LibzipArchive(zip_t* archive, const ZipLimits& limits) : archive_(archive), limits_(limits) {}
+  ~LibzipArchive() override { zip_discard(archive_); }
+  LibzipArchive(const LibzipArchive&) = delete;
+  LibzipArchive& operator=(const LibzipArchive&) = delete;
+
+  Result<void> ReadDirectory();
+  [[nodiscard]] const std::vector<ZipMember>& members() const override { return members_; }
+  [[nodiscard]] const ZipMember* Find(std::string_view name) const override;
+  Result<void> Stream(std::string_view name, const std::function<Result<void>(std::string_view)>& each) override;
+
+ private:
+  [[nodiscard]] Result<void> CheckLimits(const ZipMember& member, std::int64_t unpacked) const;
+
+  zip_t* archive_;
+  ZipLimits limits_;
+  std::vector<ZipMember> members_;
+  std::unordered_map<std::string, std::size_t> by_name_;
+  std::int64_t total_ = 0;
+};
+
+Result<void> LibzipArchive::ReadDirectory() {
+  const zip_int64_t count = zip_get_num_entries(archive_, 0);
+  if (count < 0 || static_cast<std::size_t>(count) > limits_.max_members) {
+    return fail(ErrorCode::kLimitExceeded, "the zip archive has " + std::to_string(count) + " members, more than the " +
+                                               std::to_string(limits_.max_members) + " allowed");
+  }
+  members_.reserve(static_cast<std::size_t>(count));
+  for (zip_int64_t i = 0; i < count; ++i) {
+    ZipMember member;
+    zip_stat_t stat;
+    zip_stat_init(&stat);
+    if (zip_stat_index(archive_, static_cast<zip_uint64_t>(i), 0, &stat) == 0) {
+      if ((stat.valid & ZIP_STAT_NAME) != 0 && stat.name != nullptr) member.name = stat.name;
+      if ((stat.valid & ZIP_STAT_SIZE) != 0) member.size = static_cast<std::int64_t>(stat.size);
+      if ((stat.valid & ZIP_STAT_COMP_SIZE) != 0) member.packed = static_cast<std::int64_t>(stat.comp_size);
+      member.encrypted = (stat.valid & ZIP_STAT_ENCRYPTION_METHOD) != 0 && stat.encryption_method != ZIP_EM_NONE;
+    }
+    by_name_.emplace(NormalName(member.name), members_.size());
+    members_.push_back(std::move(member));
+  }
+  return {};
+}
+
+const ZipMember* LibzipArchive::Find(std::string_view name) const {
+  const auto found = by_name_.find(NormalName(name));
+  return found == by_name_.end() ? nullptr : &members_[found->second];
+}
+
+Result<void> LibzipArchive::CheckLimits(const ZipMember& member, std::int64_t unpacked) const {
+  const std::string where = "zip member '" + member.name + "' unpacks to more than ";
+  if (unpacked > limits_.max_member) {
+    return fail(ErrorCode::kLimitExceeded,
+                where + std::to_string(limits_.max_member) + " bytes, the limit for one member: a zip bomb?");
+  }
+  if (total_ > limits_.max_total) {
+    return fail(ErrorCode::kLimitExceeded, "the zip archive unpacks to more than " + std::to_string(limits_.max_total) +
+                                               " bytes, the limit for all members together (at '" + member.name +
+                                               "'): a zip bomb?");
+  }
+  if (unpacked > limits_.ratio_free_bytes && unpacked / std::max<std::int64_t>(member.packed, 1) >= limits_.max_ratio) {
+    return fail(ErrorCode::kLimitExceeded, where + std::to_string(limits_.max_ratio) +
+                                               " times its packed size, the limit for compression: a zip bomb?");
+  }
+  return {};
+}
+
+Result<void> LibzipArchive::Stream(std::string_view name,
+                                   const std::function<Result<void>(std::string_view)>& each) {
+  const ZipMember* member = Find(name);
+  if (member == nullptr) {
+    return fail(ErrorCode::kNotFound, "the zip archive has no member '" + std::string(name) + "'");
+  }
+  const auto index = static_cast<zip_uint64_t>(member - members_.data());
+  const std::unique_ptr<zip_file_t, FileCloser> file(zip_fopen_index(archive_, index, 0));
+  if (file == nullptr) {
+    zip_error_t* error = zip_get_error(archive_);
+    return fail(CodeOf(zip_error_code_zip(error)), "zip member '" + member->name + "': " + Describe(error));
+  }
+  std::string buffer(64 << 10, '\0');
+  std::int64_t unpacked = 0;
+  for (;;) {
+    const zip_int64_t got = zip_fread(file.get(), buffer.data(), buffer.size());
+    if (got < 0) {
+      zip_error_t* error = zip_file_get_error(file.get());
+      return fail(CodeOf(zip_error_code_zip(error)), "zip member '" + member->name + "' is damaged after " +
+                                                         std::to_string(unpacked) + " bytes: " + Describe(error));
+    }
+    if (got == 0) return {};
+    unpacked += got;
+    total_ += got;
+    if (auto r = CheckLimits(*member, unpacked); !r) return fail(r.error());
+    if (auto r = each({buffer.data(), static_cast<std::size_t>(got)}); !r) return fail(r.error());
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ZipArchive>> ZipArchive::Open(std::string_view bytes, const ZipLimits& limits) {
+  zip_error_t error;
+  zip_error_init(&error);
+  zip_source_t* source = zip_source_buffer_create(bytes.data(), bytes.size(), 0, &error);
+  zip_t* archive = source == nullptr ? nullptr : zip_open_from_source(source, ZIP_RDONLY, &error);
+  if (archive == nullptr) {
+    const std::string why = Describe(&error);
+    if (source != nullptr) zip_source_free(source);
+    zip_error_fini(&error);
+    return fail(ErrorCode::kCorrupt, "not a readable zip archive (" + why + "): cut off or damaged");
+  }
+  zip_error_fini(&error);
+  auto opened = std::make_unique<LibzipArchive>(archive, limits);
+  if (auto r = opened->ReadDirectory(); !r) return fail(r.error());
+  return opened;
+}
+
+Result<std::string> ZipArchive::Read(std::string_view name) {
+  std::string whole;
+  auto read = Stream(name, [&](std::string_view piece) -> Result<void> {
+    whole.append(piece);
+    return {};
+  });
+  if (!read) return fail(read.error());
+  return whole;
+}
+
+}  // namespace millrace::documents
