@@ -15,7 +15,8 @@ constexpr auto kPatience = std::chrono::seconds(5);
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> Backend::Open(const runtime::Config& config, Create create, const std::string& purpose) {
+Result<std::unique_ptr<Backend>> Backend::Open(const runtime::Config& config, Create create,
+                                               const std::string& purpose) {
   std::error_code ignored;
   if (create == Create::kNo && !std::filesystem::exists(config.database(), ignored)) {
     return fail(ErrorCode::kNotFound, fmt::format("there is no database {} (from {})", config.database(),
@@ -51,7 +52,8 @@ Result<base::json::object> Backend::CallJson(const http::ApiRequest& request) {
   MILLRACE_ASSIGN(const http::ApiResponse response, Call(request));
   if (auto error = http::ErrorOf(response)) return fail(std::move(*error));
   auto body = base::ParseJson(response.body);
-  if (!body || !body->is_object()) return fail(ErrorCode::kInternal, fmt::format("{}: the answer is no JSON object", request.path));
+  if (!body || !body->is_object())
+    return fail(ErrorCode::kInternal, fmt::format("{}: the answer is no JSON object", request.path));
   return std::move(body->get_object());
 }
 

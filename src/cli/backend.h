@@ -14,9 +14,10 @@ enum class Create { kNo, kYes };
 
 class Backend {
  public:
-  // kNotFound when there is no such file and it may not be made; else fails as Owner::Open and UnixClient::Call. `purpose` as for
-  // Owner::Open.
-  static Result<std::unique_ptr<Backend>> Open(const runtime::Config& config, Create create, const std::string& purpose);
+  // kNotFound when there is no such file and it may not be made; else fails as Owner::Open and UnixClient::Call.
+  // `purpose` as for Owner::Open.
+  static Result<std::unique_ptr<Backend>> Open(const runtime::Config& config, Create create,
+                                               const std::string& purpose);
 
   // The JSON of a successful answer, or the error the answer stands for.
   Result<base::json::object> Get(const std::string& path, std::map<std::string, std::string> query = {});

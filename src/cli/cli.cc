@@ -26,7 +26,9 @@ constexpr const char* kExamples =
     "  millrace COMMAND --help                  options and examples of a command\n";
 
 void AddCommonOptions(CLI::App& app, Cli& cli) {
-  app.add_option("--db", cli.db, "Database: a path (default ./millrace.db)")->type_name("PATH-or-URL")->group("Common options");
+  app.add_option("--db", cli.db, "Database: a path (default ./millrace.db)")
+      ->type_name("PATH-or-URL")
+      ->group("Common options");
   app.add_option("--config", cli.config, "Configuration file (default ./millrace.yaml if it exists)")
       ->type_name("FILE")
       ->group("Common options");
@@ -48,7 +50,8 @@ std::string UnknownCommand(const CLI::App& app, int argc, char** argv) {
     }
     if (next == nullptr) {
       const std::string_view closest = base::ClosestWord(word, names);
-      const std::string hint = closest.empty() ? fmt::format("known: {}", fmt::join(names, ", ")) : fmt::format("did you mean '{}'?", closest);
+      const std::string hint = closest.empty() ? fmt::format("known: {}", fmt::join(names, ", "))
+                                               : fmt::format("did you mean '{}'?", closest);
       return fmt::format("unknown command '{}'; {}", word, hint);
     }
     at = next;
@@ -95,8 +98,8 @@ Result<runtime::Config> Cli::CheckedConfig() const {
   return loaded;
 }
 
-CLI::App* AddCommand(CLI::App& parent, Cli& cli, const std::string& name, const std::string& description, const std::string& examples,
-                     Json json, std::function<int()> run) {
+CLI::App* AddCommand(CLI::App& parent, Cli& cli, const std::string& name, const std::string& description,
+                     const std::string& examples, Json json, std::function<int()> run) {
   CLI::App* command = parent.add_subcommand(name, description);
   if (!examples.empty()) command->footer("\nExamples:\n" + examples);
   AddCommonOptions(*command, cli);
@@ -120,9 +123,10 @@ int Main(int argc, char** argv) {
   app.footer(std::string("\n") + kExamples);
   app.require_subcommand(1);
   AddCommonOptions(app, cli);
-  for (auto* add : {AddRunCommand, AddWorkerCommand, AddEnqueueCommand, AddJobsCommand, AddQueuesCommand, AddDeadletterCommand,
-                    AddSearchCommand, AddWorkersCommand, AddRunsCommand, AddConfigCommand, AddMigrateCommand, AddBenchCommand,
-                    AddHealthcheckCommand, AddDebugCommand, AddVersionCommand, AddCompletionCommand}) {
+  for (auto* add :
+       {AddRunCommand, AddWorkerCommand, AddEnqueueCommand, AddJobsCommand, AddQueuesCommand, AddDeadletterCommand,
+        AddSearchCommand, AddWorkersCommand, AddRunsCommand, AddConfigCommand, AddMigrateCommand, AddBenchCommand,
+        AddHealthcheckCommand, AddDebugCommand, AddVersionCommand, AddCompletionCommand}) {
     add(app, cli);
   }
   try {

@@ -17,9 +17,9 @@ namespace millrace::cli {
 
 // Filled while the command line is parsed; the chosen command then runs `action`.
 struct Cli {
-  std::string db;      // --db
-  std::string config;  // --config
-  bool json = false;   // --json
+  std::string db;                         // --db
+  std::string config;                     // --config
+  bool json = false;                      // --json
   std::vector<runtime::FlagValue> flags;  // flags of a command that override keys of the configuration
   std::function<int()> action;
   CLI::App* app = nullptr;
@@ -37,8 +37,8 @@ int Main(int argc, char** argv);
 enum class Json { kNo, kYes };
 
 // A command with the common options and examples at the end of its help. `run` gives the exit status.
-CLI::App* AddCommand(CLI::App& parent, Cli& cli, const std::string& name, const std::string& description, const std::string& examples,
-                     Json json, std::function<int()> run);
+CLI::App* AddCommand(CLI::App& parent, Cli& cli, const std::string& name, const std::string& description,
+                     const std::string& examples, Json json, std::function<int()> run);
 // A command that only holds others.
 CLI::App* AddGroup(CLI::App& parent, const std::string& name, const std::string& description);
 

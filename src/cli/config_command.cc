@@ -32,7 +32,8 @@ int Check(const Cli& cli) {
     fmt::print(stderr, "{} problem{}\n", config.problems().size(), config.problems().size() == 1 ? "" : "s");
     return kFailed;
   }
-  Print(fmt::format("the configuration is good ({})\n", config.file().empty() ? "no file; defaults and environment" : config.file()));
+  Print(fmt::format("the configuration is good ({})\n",
+                    config.file().empty() ? "no file; defaults and environment" : config.file()));
   return kOk;
 }
 
@@ -54,8 +55,8 @@ void AddConfigCommand(CLI::App& app, Cli& cli) {
   AddCommand(*group, cli, "check", "Tell every mistake at once",
              "  millrace config check --config millrace.yaml\n  millrace config check --json\n", Json::kYes,
              [&cli] { return Check(cli); });
-  AddCommand(*group, cli, "show", "Print every value and where it came from, secrets redacted", "  millrace config show\n",
-             Json::kYes, [&cli] { return Show(cli); });
+  AddCommand(*group, cli, "show", "Print every value and where it came from, secrets redacted",
+             "  millrace config show\n", Json::kYes, [&cli] { return Show(cli); });
 }
 
 }  // namespace millrace::cli

@@ -27,7 +27,8 @@ struct DeadOptions {
 };
 
 std::map<std::string, std::string> Query(const DeadOptions& options) {
-  std::map<std::string, std::string> query{{"kind", options.kind}, {"queue", options.queue}, {"reason", options.reason}};
+  std::map<std::string, std::string> query{
+      {"kind", options.kind}, {"queue", options.queue}, {"reason", options.reason}};
   if (options.run > 0) query["run"] = std::to_string(options.run);
   return query;
 }
@@ -42,7 +43,8 @@ void PrintAttempts(const json::object& job) {
   for (const json::value& value : job.at("attempts").as_array()) {
     const json::object& attempt = value.as_object();
     Print(fmt::format("      attempt {} {} at {} on {}: {}\n", Field(attempt, "attempt"), Field(attempt, "outcome"),
-                      Field(attempt, "finished_at"), Printable(Field(attempt, "worker")), Printable(Field(attempt, "error"))));
+                      Field(attempt, "finished_at"), Printable(Field(attempt, "worker")),
+                      Printable(Field(attempt, "error"))));
   }
 }
 
@@ -93,7 +95,8 @@ void PrintCounts(const json::object& analysis, std::string_view name, std::strin
       Print(fmt::format("  {:>8}  others\n", counts.size() - 10));
       return;
     }
-    Print(fmt::format("  {:>8}  {}\n", Grouped(NumberField(value.as_object(), "count")), Printable(Field(value.as_object(), key))));
+    Print(fmt::format("  {:>8}  {}\n", Grouped(NumberField(value.as_object(), "count")),
+                      Printable(Field(value.as_object(), key))));
   }
 }
 
@@ -116,8 +119,9 @@ int Analyze(const Cli& cli, const DeadOptions& options) {
   for (const json::value& value : analysis->at("groups").as_array()) {
     if (++shown > 20) break;
     const json::object& group = value.as_object();
-    Print(fmt::format("\n{:>8}  {}  {}\n          {}\n", Grouped(NumberField(group, "count")), Printable(Field(group, "kind")),
-                      Printable(Field(group, "reason")), Printable(Field(group, "message"))));
+    Print(fmt::format("\n{:>8}  {}  {}\n          {}\n", Grouped(NumberField(group, "count")),
+                      Printable(Field(group, "kind")), Printable(Field(group, "reason")),
+                      Printable(Field(group, "message"))));
     Print(fmt::format("          {} to {}, for example job {}\n", Field(group, "first"), Field(group, "last"),
                       base::ToJson(group.at("examples").as_array().at(0))));
     Print(fmt::format("          -> {}\n", Field(group, "suggestion")));
@@ -157,9 +161,11 @@ int SendRetry(const Cli& cli, const json::object& selection) {
   } else {
     Print(fmt::format("{} of {} dead letters start again\n", Grouped(retried), Grouped(matched)));
   }
-  if (not_dead > 0) PrintError(fmt::format("not dead, or not there: {}", base::ToJson(*missing)), "millrace deadletter list");
+  if (not_dead > 0)
+    PrintError(fmt::format("not dead, or not there: {}", base::ToJson(*missing)), "millrace deadletter list");
   if (retried < matched) {
-    PrintWarning(fmt::format("{} were left: an unfinished job has their unique key, or somebody else retried them", matched - retried));
+    PrintWarning(fmt::format("{} were left: an unfinished job has their unique key, or somebody else retried them",
+                             matched - retried));
   }
   if (not_dead > 0 || retried < matched) return retried > 0 ? kPartial : kFailed;
   return kOk;
@@ -174,10 +180,12 @@ int Retry(const Cli& cli, const DeadOptions& options) {
   if (options.run > 0) selection["run"] = options.run;
   if (options.all) selection["all"] = true;
   if (selection.empty()) {
-    return PrintError("deadletter retry: which? IDS, --all, --kind, --queue, --reason or --run", "millrace deadletter list", kUsage);
+    return PrintError("deadletter retry: which? IDS, --all, --kind, --queue, --reason or --run",
+                      "millrace deadletter list", kUsage);
   }
   const bool bulk = options.ids.empty();
-  if (bulk && !Confirmed(options, fmt::format("retrying every dead letter of {}", base::ToJson(selection)))) return kUsage;
+  if (bulk && !Confirmed(options, fmt::format("retrying every dead letter of {}", base::ToJson(selection))))
+    return kUsage;
   return SendRetry(cli, selection);
 }
 
@@ -187,8 +195,10 @@ int RetryRun(const Cli& cli, const DeadOptions& options, std::int64_t run) {
 }
 
 int Purge(const Cli& cli, const DeadOptions& options, std::int64_t days) {
-  if (days < 0) return PrintError("deadletter purge: a number of days from 0", "millrace deadletter purge --help", kUsage);
-  if (!Confirmed(options, fmt::format("deleting every dead letter that died over {} days ago, with its history", days))) return kUsage;
+  if (days < 0)
+    return PrintError("deadletter purge: a number of days from 0", "millrace deadletter purge --help", kUsage);
+  if (!Confirmed(options, fmt::format("deleting every dead letter that died over {} days ago, with its history", days)))
+    return kUsage;
   auto backend = Open(cli);
   if (!backend) return PrintError(backend.error());
   const auto answer = (*backend)->Post("/api/v1/dead/purge", {{"days", days}});
@@ -201,14 +211,16 @@ int Purge(const Cli& cli, const DeadOptions& options, std::int64_t days) {
   return kOk;
 }
 
-// Writes page after page, so that memory does not grow with the number of dead letters. A file appears whole or not at all.
+// Writes page after page, so that memory does not grow with the number of dead letters. A file appears whole or not at
+// all.
 int Export(const Cli& cli, const DeadOptions& options) {
   auto backend = Open(cli);
   if (!backend) return PrintError(backend.error());
   const bool to_stdout = options.file == "-";
   const std::string draft = options.file + ".part";
   std::FILE* out = to_stdout ? stdout : std::fopen(draft.c_str(), "wbe");
-  if (out == nullptr) return PrintError(fmt::format("{}: {}", draft, std::strerror(errno)), "another folder, or - for standard output");
+  if (out == nullptr)
+    return PrintError(fmt::format("{}: {}", draft, std::strerror(errno)), "another folder, or - for standard output");
   const auto failed = [&](const Error& error) {
     if (!to_stdout) {
       std::fclose(out);
@@ -255,27 +267,31 @@ void AddSelection(CLI::App& command, DeadOptions& options) {
 }
 
 void AddListAndAnalyze(CLI::App& group, Cli& cli, const std::shared_ptr<DeadOptions>& options) {
-  CLI::App* list = AddCommand(group, cli, "list", "List dead letters", "  millrace deadletter list --reason encrypted --details\n",
-                              Json::kYes, [&cli, options] { return List(cli, *options); });
+  CLI::App* list =
+      AddCommand(group, cli, "list", "List dead letters", "  millrace deadletter list --reason encrypted --details\n",
+                 Json::kYes, [&cli, options] { return List(cli, *options); });
   AddSelection(*list, *options);
   list->add_flag("--details", options->details, "With args and every attempt");
   list->add_option("--limit", options->limit, "At most so many (1 to 1000)")->capture_default_str();
   list->add_option("--cursor", options->cursor, "The page after this job");
   CLI::App* analyze = AddCommand(group, cli, "analyze", "Group dead letters by cause and suggest what to do",
-                                 "  millrace deadletter analyze --json\n", Json::kYes, [&cli, options] { return Analyze(cli, *options); });
+                                 "  millrace deadletter analyze --json\n", Json::kYes,
+                                 [&cli, options] { return Analyze(cli, *options); });
   AddSelection(*analyze, *options);
 }
 
 void AddChanges(CLI::App& group, Cli& cli, const std::shared_ptr<DeadOptions>& options) {
-  CLI::App* retry = AddCommand(group, cli, "retry", "Start dead jobs again",
-                               "  millrace deadletter retry 42 43\n  millrace deadletter retry --reason timeout --yes\n", Json::kYes,
-                               [&cli, options] { return Retry(cli, *options); });
+  CLI::App* retry =
+      AddCommand(group, cli, "retry", "Start dead jobs again",
+                 "  millrace deadletter retry 42 43\n  millrace deadletter retry --reason timeout --yes\n", Json::kYes,
+                 [&cli, options] { return Retry(cli, *options); });
   AddSelection(*retry, *options);
   retry->add_option("IDS", options->ids, "The jobs' ids");
   retry->add_flag("--all", options->all, "All of them");
   retry->add_flag("--yes", options->yes, "Do not ask");
-  CLI::App* run = AddCommand(group, cli, "retry-run", "Start a run's dead jobs again", "  millrace deadletter retry-run 3 --yes\n",
-                             Json::kYes, [&cli, options] { return RetryRun(cli, *options, options->run); });
+  CLI::App* run =
+      AddCommand(group, cli, "retry-run", "Start a run's dead jobs again", "  millrace deadletter retry-run 3 --yes\n",
+                 Json::kYes, [&cli, options] { return RetryRun(cli, *options, options->run); });
   run->add_option("RUN", options->run, "The run's id")->required();
   run->add_flag("--yes", options->yes, "Do not ask");
   CLI::App* purge = AddCommand(group, cli, "purge", "Delete dead letters older than so many days",
@@ -296,7 +312,8 @@ int RunFlags(const Cli& cli, const DeadOptions& options) {
   if (options.analyze_flag) return Analyze(cli, options);
   if (options.retry_run > 0) return RetryRun(cli, options, options.retry_run);
   if (options.purge_days >= 0) return Purge(cli, options, options.purge_days);
-  return PrintError("deadletter: which? list, analyze, retry, retry-run, purge or export", "millrace deadletter --help", kUsage);
+  return PrintError("deadletter: which? list, analyze, retry, retry-run, purge or export", "millrace deadletter --help",
+                    kUsage);
 }
 
 }  // namespace
@@ -304,7 +321,8 @@ int RunFlags(const Cli& cli, const DeadOptions& options) {
 void AddDeadletterCommand(CLI::App& app, Cli& cli) {
   auto options = std::make_shared<DeadOptions>();
   CLI::App* group = AddCommand(app, cli, "deadletter", "Look at jobs that failed for good, and deal with them",
-                               "  millrace deadletter analyze\n  millrace deadletter --retry-run 3 --yes\n", Json::kYes, [] { return kUsage; });
+                               "  millrace deadletter analyze\n  millrace deadletter --retry-run 3 --yes\n", Json::kYes,
+                               [] { return kUsage; });
   group->callback([&cli, options, group] {
     if (group->get_subcommands().empty()) cli.action = [&cli, options] { return RunFlags(cli, *options); };
   });

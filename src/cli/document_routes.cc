@@ -42,8 +42,10 @@ Result<documents::SearchRequest> ReadSearch(const http::ApiRequest& request) {
       MILLRACE_ASSIGN(const int number, ReadNumber(name, value));
       (name == "limit" ? search.limit : search.offset) = number;
     } else {
-      return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("{}: unknown parameter; known: q, limit, offset, type, source, media_type, mark_begin, mark_end", name));
+      return fail(
+          ErrorCode::kInvalidArgument,
+          fmt::format("{}: unknown parameter; known: q, limit, offset, type, source, media_type, mark_begin, mark_end",
+                      name));
     }
   }
   return search;

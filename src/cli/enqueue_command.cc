@@ -59,7 +59,8 @@ class LineReader {
     if (!reader->file_ || reader->file_.peek() == std::ifstream::traits_type::eof()) {
       const bool empty = reader->file_.is_open() && errno == 0;
       if (!empty && !reader->file_.is_open()) {
-        return fail(errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo, fmt::format("{}: {}", name, std::strerror(errno)));
+        return fail(errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
+                    fmt::format("{}: {}", name, std::strerror(errno)));
       }
       reader->file_.clear();
     }
@@ -74,7 +75,8 @@ class LineReader {
     int c = 0;
     while ((c = buffer.sbumpc()) != std::char_traits<char>::eof()) {
       if (c == '\n') break;
-      if (line.size() >= kLineBytes) return fail(ErrorCode::kLimitExceeded, fmt::format("is longer than {} bytes", kLineBytes));
+      if (line.size() >= kLineBytes)
+        return fail(ErrorCode::kLimitExceeded, fmt::format("is longer than {} bytes", kLineBytes));
       line += static_cast<char>(c);
     }
     ++number_;
@@ -93,7 +95,9 @@ class LineReader {
 class FileEnqueue {
  public:
   FileEnqueue(Backend& backend, const EnqueueOptions& options)
-      : backend_(backend), options_(options), defaults_(FlagMembers(options)),
+      : backend_(backend),
+        options_(options),
+        defaults_(FlagMembers(options)),
         name_(options.file == "-" ? "standard input" : options.file) {}
 
   Result<void> Run() {
@@ -101,7 +105,8 @@ class FileEnqueue {
     std::string line;
     while (true) {
       auto more = reader->Next(line);
-      if (!more) return fail(more.error().code, fmt::format("{}:{}: {}", name_, reader->number(), more.error().message));
+      if (!more)
+        return fail(more.error().code, fmt::format("{}:{}: {}", name_, reader->number(), more.error().message));
       if (!*more) break;
       if (line.find_first_not_of(" \t") == std::string::npos) continue;
       MILLRACE_TRY(Add(line, reader->number()));
@@ -173,8 +178,9 @@ int EnqueueFile(const Cli& cli, const EnqueueOptions& options, Backend& backend)
     if (!done) body["error"] = done.error().message;
     PrintJson(body);
   } else {
-    Print(fmt::format("enqueued {} jobs{}\n", Grouped(work.enqueued()),
-                      work.duplicates() == 0 ? "" : fmt::format("; {} were there already", Grouped(work.duplicates()))));
+    Print(
+        fmt::format("enqueued {} jobs{}\n", Grouped(work.enqueued()),
+                    work.duplicates() == 0 ? "" : fmt::format("; {} were there already", Grouped(work.duplicates()))));
   }
   if (done) return kOk;
   const bool some = work.enqueued() + work.duplicates() > 0;
@@ -213,7 +219,8 @@ int Enqueue(const Cli& cli, const EnqueueOptions& options) {
   if (!options.args.empty()) {
     auto parsed = base::ParseJson(options.args);
     if (!parsed) return PrintError(fmt::format("args: not JSON: {}", parsed.error().message), help, kUsage);
-    if (!parsed->is_object()) return PrintError("args: must be a JSON object, such as '{\"to\": \"ada\"}'", help, kUsage);
+    if (!parsed->is_object())
+      return PrintError("args: must be a JSON object, such as '{\"to\": \"ada\"}'", help, kUsage);
     args = std::move(*parsed);
   }
   if (!options.at.empty() && !options.in.empty()) return PrintError("--at and --in exclude each other", help, kUsage);
@@ -243,7 +250,8 @@ void AddEnqueueCommand(CLI::App& app, Cli& cli) {
   command->add_option("--in", options->in, "Not before so long from now, such as 90s, 5m, 2h");
   command->add_option("--partition", options->partition, "Only one worker at a time holds jobs of this key");
   command->add_option("--unique", options->unique, "Only one unfinished job may have this key");
-  command->add_option("--max-attempts", options->max_attempts, "Attempts, the first one included")->check(CLI::Range(1, 1'000'000));
+  command->add_option("--max-attempts", options->max_attempts, "Attempts, the first one included")
+      ->check(CLI::Range(1, 1'000'000));
   command->add_option("--timeout", options->timeout, "Of one attempt, such as 30s");
   command->add_option("--tag", options->tags, "A tag for people and filters; may be given again");
   command->add_option("--file", options->file, "JSON Lines; - is standard input");

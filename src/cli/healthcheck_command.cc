@@ -41,9 +41,10 @@ int Check(const Cli& cli, const HealthOptions& options) {
 
 void AddHealthcheckCommand(CLI::App& app, Cli& cli) {
   auto options = std::make_shared<HealthOptions>();
-  CLI::App* check = AddCommand(app, cli, "healthcheck", "Exit 0 when the process that owns the database is well, else 1",
-                               "  millrace healthcheck --ready\n  HEALTHCHECK CMD [\"millrace\", \"healthcheck\", \"--live\"]\n",
-                               Json::kYes, [&cli, options] { return Check(cli, *options); });
+  CLI::App* check =
+      AddCommand(app, cli, "healthcheck", "Exit 0 when the process that owns the database is well, else 1",
+                 "  millrace healthcheck --ready\n  HEALTHCHECK CMD [\"millrace\", \"healthcheck\", \"--live\"]\n",
+                 Json::kYes, [&cli, options] { return Check(cli, *options); });
   CLI::Option* ready = check->add_flag("--ready", options->ready, "Whether it takes work");
   check->add_flag("--live", options->live, "Whether its loops make progress")->excludes(ready);
 }

@@ -24,9 +24,12 @@ int List(const Cli& cli, const JobsOptions& options) {
   if (!config) return PrintError(config.error());
   auto backend = Backend::Open(*config, Create::kNo, "millrace jobs");
   if (!backend) return PrintError(backend.error());
-  std::map<std::string, std::string> query{{"limit", std::to_string(options.limit)}, {"state", options.state},
-                                           {"queue", options.queue},                 {"kind", options.kind},
-                                           {"tag", options.tag},                     {"priority", options.priority},
+  std::map<std::string, std::string> query{{"limit", std::to_string(options.limit)},
+                                           {"state", options.state},
+                                           {"queue", options.queue},
+                                           {"kind", options.kind},
+                                           {"tag", options.tag},
+                                           {"priority", options.priority},
                                            {"cursor", options.cursor}};
   if (options.run > 0) query["run"] = std::to_string(options.run);
   const auto answer = (*backend)->Get("/api/v1/jobs", query);
@@ -95,7 +98,8 @@ int Act(const Cli& cli, const std::vector<std::int64_t>& ids, const std::string&
       continue;
     }
     const bool asked = Field(*job, "state") == "running";
-    if (!cli.json) Print(fmt::format("job {}: {}\n", id, asked ? "its worker was asked to stop it" : Field(*job, "state")));
+    if (!cli.json)
+      Print(fmt::format("job {}: {}\n", id, asked ? "its worker was asked to stop it" : Field(*job, "state")));
     jobs.push_back(std::move(*job));
   }
   if (cli.json) PrintJson(json::object{{"jobs", std::move(jobs)}, {"failed", failed}});
@@ -107,9 +111,10 @@ int Act(const Cli& cli, const std::vector<std::int64_t>& ids, const std::string&
 void AddJobsCommand(CLI::App& app, Cli& cli) {
   CLI::App* group = AddGroup(app, "jobs", "Look at jobs, cancel them, start dead ones again");
   auto options = std::make_shared<JobsOptions>();
-  CLI::App* list = AddCommand(*group, cli, "list", "List jobs, oldest first",
-                              "  millrace jobs list --state running,retryable\n  millrace jobs list --queue mail --json\n", Json::kYes,
-                              [&cli, options] { return List(cli, *options); });
+  CLI::App* list =
+      AddCommand(*group, cli, "list", "List jobs, oldest first",
+                 "  millrace jobs list --state running,retryable\n  millrace jobs list --queue mail --json\n",
+                 Json::kYes, [&cli, options] { return List(cli, *options); });
   list->add_option("--state", options->state, "States, with commas between them");
   list->add_option("--queue", options->queue, "Only this queue");
   list->add_option("--kind", options->kind, "Only this kind");
@@ -118,8 +123,8 @@ void AddJobsCommand(CLI::App& app, Cli& cli) {
   list->add_option("--run", options->run, "Only jobs of this run");
   list->add_option("--limit", options->limit, "At most so many (1 to 1000)")->capture_default_str();
   list->add_option("--cursor", options->cursor, "The page after this job");
-  CLI::App* show = AddCommand(*group, cli, "show", "Show one job with its attempts", "  millrace jobs show 42\n", Json::kYes,
-                              [&cli, options] { return Show(cli, options->ids.front()); });
+  CLI::App* show = AddCommand(*group, cli, "show", "Show one job with its attempts", "  millrace jobs show 42\n",
+                              Json::kYes, [&cli, options] { return Show(cli, options->ids.front()); });
   show->add_option("ID", options->ids, "The job's id")->required()->expected(1);
   CLI::App* cancel = AddCommand(*group, cli, "cancel", "Give up on jobs", "  millrace jobs cancel 42 43\n", Json::kYes,
                                 [&cli, options] { return Act(cli, options->ids, "cancel"); });

@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   try {
     return millrace::cli::Main(argc, argv);
   } catch (const std::exception& error) {
-    return millrace::cli::PrintError(error.what(), "the same again; if it happens again, report it", millrace::cli::kFailed);
+    return millrace::cli::PrintError(error.what(), "the same again; if it happens again, report it",
+                                     millrace::cli::kFailed);
   }
 }

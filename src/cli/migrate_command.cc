@@ -44,7 +44,9 @@ int PrintStatus(const Cli& cli, sqlite::Database& database) {
   Table table({"NUMBER", "NAME", "STATE"});
   table.AlignRight({0});
   for (const sqlite::MigrationStatus& migration : *migrations) {
-    const std::string state = !migration.known ? "applied by a newer program" : migration.applied ? "applied" : "missing";
+    const std::string state = !migration.known    ? "applied by a newer program"
+                              : migration.applied ? "applied"
+                                                  : "missing";
     list.push_back({{"number", migration.number},
                     {"name", migration.name},
                     {"known", migration.known},
@@ -69,8 +71,9 @@ int Up(const Cli& cli, const MigrateOptions& options) {
 
 int Down(const Cli& cli, const MigrateOptions& options) {
   if (!options.yes) {
-    return PrintError(fmt::format("migrate down deletes the tables of every migration above {}, with their data", options.target),
-                      "the same with --yes, after a copy of the file", kUsage);
+    return PrintError(
+        fmt::format("migrate down deletes the tables of every migration above {}, with their data", options.target),
+        "the same with --yes, after a copy of the file", kUsage);
   }
   const auto file = Open(cli, false);
   if (!file) return PrintError(file.error());
@@ -102,16 +105,20 @@ int Validate(const Cli& cli) {
 void AddMigrateCommand(CLI::App& app, Cli& cli) {
   CLI::App* group = AddGroup(app, "migrate", "The database's schema (workers bring it up to date by themselves)");
   auto options = std::make_shared<MigrateOptions>();
-  CLI::App* up = AddCommand(*group, cli, "up", "Apply what is missing", "  millrace migrate up --db ./millrace.db\n", Json::kYes,
-                            [&cli, options] { return Up(cli, *options); });
+  CLI::App* up = AddCommand(*group, cli, "up", "Apply what is missing", "  millrace migrate up --db ./millrace.db\n",
+                            Json::kYes, [&cli, options] { return Up(cli, *options); });
   up->add_option("--to", options->target, "Up to this number (default: all)")->check(CLI::NonNegativeNumber);
-  CLI::App* down = AddCommand(*group, cli, "down", "Take back every migration above a number, with the data in its tables",
-                              "  millrace migrate down 1 --yes\n", Json::kYes, [&cli, options] { return Down(cli, *options); });
-  down->add_option("NUMBER", options->target, "The number to go back to; 0 leaves nothing")->required()->check(CLI::NonNegativeNumber);
+  CLI::App* down =
+      AddCommand(*group, cli, "down", "Take back every migration above a number, with the data in its tables",
+                 "  millrace migrate down 1 --yes\n", Json::kYes, [&cli, options] { return Down(cli, *options); });
+  down->add_option("NUMBER", options->target, "The number to go back to; 0 leaves nothing")
+      ->required()
+      ->check(CLI::NonNegativeNumber);
   down->add_flag("--yes", options->yes, "Really delete");
-  AddCommand(*group, cli, "status", "List migrations", "  millrace migrate status\n", Json::kYes, [&cli] { return Status(cli); });
-  AddCommand(*group, cli, "validate", "Compare the schema with what the migrations make", "  millrace migrate validate\n", Json::kYes,
-             [&cli] { return Validate(cli); });
+  AddCommand(*group, cli, "status", "List migrations", "  millrace migrate status\n", Json::kYes,
+             [&cli] { return Status(cli); });
+  AddCommand(*group, cli, "validate", "Compare the schema with what the migrations make",
+             "  millrace migrate validate\n", Json::kYes, [&cli] { return Validate(cli); });
 }
 
 }  // namespace millrace::cli

@@ -46,12 +46,14 @@ bool IsTerminal(std::FILE* stream) { return isatty(fileno(stream)) != 0; }
 bool HasColours(std::FILE* stream) {
   const char* no_color = std::getenv("NO_COLOR");
   const char* term = std::getenv("TERM");
-  return IsTerminal(stream) && (no_color == nullptr || *no_color == '\0') && term != nullptr && std::string_view(term) != "dumb";
+  return IsTerminal(stream) && (no_color == nullptr || *no_color == '\0') && term != nullptr &&
+         std::string_view(term) != "dumb";
 }
 
 int PrintError(std::string_view message, std::string_view next, int status) {
   const bool colours = HasColours(stderr);
-  fmt::print(stderr, "millrace: {}error{}: {}\n", colours ? "\033[1;31m" : "", colours ? "\033[0m" : "", Printable(message));
+  fmt::print(stderr, "millrace: {}error{}: {}\n", colours ? "\033[1;31m" : "", colours ? "\033[0m" : "",
+             Printable(message));
   if (!next.empty()) fmt::print(stderr, "try: {}\n", next);
   return status;
 }
@@ -60,7 +62,8 @@ int PrintError(const Error& error) { return PrintError(error.message, NextFor(er
 
 void PrintWarning(std::string_view message) {
   const bool colours = HasColours(stderr);
-  fmt::print(stderr, "millrace: {}warning{}: {}\n", colours ? "\033[1;33m" : "", colours ? "\033[0m" : "", Printable(message));
+  fmt::print(stderr, "millrace: {}warning{}: {}\n", colours ? "\033[1;33m" : "", colours ? "\033[0m" : "",
+             Printable(message));
 }
 
 void Print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
@@ -124,7 +127,8 @@ void Table::Print() const {
   std::vector<std::size_t> widths;
   for (const std::string& cell : header_) widths.push_back(Characters(cell));
   for (const auto& row : rows_) {
-    for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i) widths[i] = std::max(widths[i], Characters(row[i]));
+    for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
+      widths[i] = std::max(widths[i], Characters(row[i]));
   }
   const auto line = [&](const std::vector<std::string>& row) {
     std::string out;

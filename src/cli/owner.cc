@@ -44,7 +44,8 @@ Owner::Owner(std::shared_ptr<storage::Storage> storage, StorageOptions options, 
 
 Owner::~Owner() { health_.SetPhase(http::Phase::kShuttingDown); }
 
-Result<std::unique_ptr<Owner>> Owner::Open(const runtime::Config& config, const std::string& purpose, Duration patience) {
+Result<std::unique_ptr<Owner>> Owner::Open(const runtime::Config& config, const std::string& purpose,
+                                           Duration patience) {
   StorageOptions options = config.storage();
   options.owner = purpose;
   const auto until = std::chrono::steady_clock::now() + patience;
@@ -52,7 +53,8 @@ Result<std::unique_ptr<Owner>> Owner::Open(const runtime::Config& config, const 
   while (true) {
     auto storage = storage::OpenStorage(options);
     if (storage) {
-      return std::unique_ptr<Owner>(new Owner(std::shared_ptr<storage::Storage>(std::move(*storage)), std::move(options), config));
+      return std::unique_ptr<Owner>(
+          new Owner(std::shared_ptr<storage::Storage>(std::move(*storage)), std::move(options), config));
     }
     const bool again = storage.error().code == ErrorCode::kOwned && std::chrono::steady_clock::now() + pause < until;
     if (!again) return fail(storage.error());
@@ -62,7 +64,8 @@ Result<std::unique_ptr<Owner>> Owner::Open(const runtime::Config& config, const 
 }
 
 Result<void> Owner::Serve() {
-  auto server = http::UnixServer::Start(SocketOf(options_.url), [this](const http::ApiRequest& request) { return Handle(request); });
+  auto server = http::UnixServer::Start(SocketOf(options_.url),
+                                        [this](const http::ApiRequest& request) { return Handle(request); });
   if (!server) return fail(server.error());
   server_ = std::move(*server);
   return {};

@@ -16,9 +16,10 @@ std::string SocketOf(const std::string& database);
 
 class Owner {
  public:
-  // Opens the database. `purpose` is what the lock tells others ("millrace worker"). A short command that holds the file is waited
-  // for, up to `patience`; then kOwned. Fails as Client::open.
-  static Result<std::unique_ptr<Owner>> Open(const runtime::Config& config, const std::string& purpose, Duration patience);
+  // Opens the database. `purpose` is what the lock tells others ("millrace worker"). A short command that holds the
+  // file is waited for, up to `patience`; then kOwned. Fails as Client::open.
+  static Result<std::unique_ptr<Owner>> Open(const runtime::Config& config, const std::string& purpose,
+                                             Duration patience);
   ~Owner();
   Owner(const Owner&) = delete;
   Owner& operator=(const Owner&) = delete;

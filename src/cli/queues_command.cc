@@ -21,7 +21,8 @@ int List(const Cli& cli) {
     PrintJson(*answer);
     return kOk;
   }
-  Table table({"QUEUE", "STATE", "AVAILABLE", "SCHEDULED", "RUNNING", "RETRYABLE", "DEAD", "COMPLETED", "OLDEST", "CAPACITY"});
+  Table table(
+      {"QUEUE", "STATE", "AVAILABLE", "SCHEDULED", "RUNNING", "RETRYABLE", "DEAD", "COMPLETED", "OLDEST", "CAPACITY"});
   table.AlignRight({2, 3, 4, 5, 6, 7, 8, 9});
   for (const json::value& value : answer->at("queues").as_array()) {
     const json::object& queue = value.as_object();
@@ -46,10 +47,12 @@ int Pause(const Cli& cli, const std::vector<std::string>& names, bool paused) {
   if (!backend) return PrintError(backend.error());
   json::array done;
   for (const std::string& name : names) {
-    auto answer = (*backend)->Post(fmt::format("/api/v1/queues/{}/{}", http::PercentEncode(name), paused ? "pause" : "resume"));
+    auto answer =
+        (*backend)->Post(fmt::format("/api/v1/queues/{}/{}", http::PercentEncode(name), paused ? "pause" : "resume"));
     if (!answer) return PrintError(answer.error());
     if (answer->at("created").as_bool()) PrintWarning(fmt::format("no job has used the queue '{}' yet", name));
-    if (!cli.json) Print(fmt::format("queue {}: {}\n", Printable(name), paused ? "paused; running jobs finish" : "open"));
+    if (!cli.json)
+      Print(fmt::format("queue {}: {}\n", Printable(name), paused ? "paused; running jobs finish" : "open"));
     done.push_back(std::move(*answer));
   }
   if (cli.json) PrintJson(json::object{{"queues", std::move(done)}});
@@ -63,11 +66,13 @@ void AddQueuesCommand(CLI::App& app, Cli& cli) {
   auto names = std::make_shared<std::vector<std::string>>();
   AddCommand(*group, cli, "list", "List queues with their counts", "  millrace queues list --json\n", Json::kYes,
              [&cli] { return List(cli); });
-  CLI::App* pause = AddCommand(*group, cli, "pause", "Let no job of these queues start", "  millrace queues pause mail\n", Json::kYes,
-                               [&cli, names] { return Pause(cli, *names, true); });
+  CLI::App* pause =
+      AddCommand(*group, cli, "pause", "Let no job of these queues start", "  millrace queues pause mail\n", Json::kYes,
+                 [&cli, names] { return Pause(cli, *names, true); });
   pause->add_option("QUEUES", *names, "Names of queues")->required();
-  CLI::App* resume = AddCommand(*group, cli, "resume", "Let jobs of these queues start again", "  millrace queues resume mail\n",
-                                Json::kYes, [&cli, names] { return Pause(cli, *names, false); });
+  CLI::App* resume =
+      AddCommand(*group, cli, "resume", "Let jobs of these queues start again", "  millrace queues resume mail\n",
+                 Json::kYes, [&cli, names] { return Pause(cli, *names, false); });
   resume->add_option("QUEUES", *names, "Names of queues")->required();
 }
 

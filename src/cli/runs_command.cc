@@ -24,8 +24,9 @@ int List(const Cli& cli, int limit) {
   for (const base::json::value& value : answer->at("runs").as_array()) {
     const base::json::object& run = value.as_object();
     const base::json::object& counts = run.at("counts").as_object();
-    table.Add({Field(run, "id"), Field(run, "pipeline"), Field(run, "generation"), Field(run, "state"), Field(run, "open"),
-               Field(counts, "completed"), Field(counts, "dead"), Field(run, "started_at"), Field(run, "finished_at")});
+    table.Add({Field(run, "id"), Field(run, "pipeline"), Field(run, "generation"), Field(run, "state"),
+               Field(run, "open"), Field(counts, "completed"), Field(counts, "dead"), Field(run, "started_at"),
+               Field(run, "finished_at")});
   }
   if (table.empty()) {
     Print("no runs yet; start one: millrace run documents FOLDER\n");
@@ -56,11 +57,11 @@ void AddRunsCommand(CLI::App& app, Cli& cli) {
   CLI::App* group = AddGroup(app, "runs", "Look at executions of pipelines, cancel them");
   auto limit = std::make_shared<int>(20);
   auto id = std::make_shared<std::int64_t>(0);
-  CLI::App* list = AddCommand(*group, cli, "list", "List runs, newest first", "  millrace runs list --json\n", Json::kYes,
-                              [&cli, limit] { return List(cli, *limit); });
+  CLI::App* list = AddCommand(*group, cli, "list", "List runs, newest first", "  millrace runs list --json\n",
+                              Json::kYes, [&cli, limit] { return List(cli, *limit); });
   list->add_option("--limit", *limit, "At most so many (1 to 1000)")->capture_default_str();
-  CLI::App* cancel = AddCommand(*group, cli, "cancel", "Cancel a run's open jobs", "  millrace runs cancel 3\n", Json::kYes,
-                                [&cli, id] { return Cancel(cli, *id); });
+  CLI::App* cancel = AddCommand(*group, cli, "cancel", "Cancel a run's open jobs", "  millrace runs cancel 3\n",
+                                Json::kYes, [&cli, id] { return Cancel(cli, *id); });
   cancel->add_option("RUN", *id, "The run's id")->required();
 }
 

@@ -66,7 +66,8 @@ int Search(const Cli& cli, const SearchOptions& options) {
   const json::array& hits = answer->at("hits").as_array();
   for (const json::value& hit : hits) PrintHit(hit.as_object(), HasColours(stdout));
   if (hits.empty()) Print("nothing found\n");
-  if (answer->at("more").as_bool()) fmt::print(stderr, "more: the same with --offset {}\n", Field(*answer, "next_offset"));
+  if (answer->at("more").as_bool())
+    fmt::print(stderr, "more: the same with --offset {}\n", Field(*answer, "next_offset"));
   return kOk;
 }
 
@@ -79,7 +80,9 @@ void AddSearchCommand(CLI::App& app, Cli& cli) {
                                  "  millrace search invoice -draft --type table_cell\n"
                                  "  millrace search 'contract OR agreement' --media-type application/pdf --json\n",
                                  Json::kYes, [&cli, options] { return Search(cli, *options); });
-  command->add_option("QUERY", options->words, "Words (all must stand in one element), \"phrase\", prefix*, -without, a OR b")
+  command
+      ->add_option("QUERY", options->words,
+                   "Words (all must stand in one element), \"phrase\", prefix*, -without, a OR b")
       ->required();
   // -word is part of the query, not a flag.
   command->allow_extras()->callback([&cli, options, command] {

@@ -1,5 +1,5 @@
-// A thread's stack can only be taken by itself: each is sent a signal, whose handler takes the return addresses into a slot and
-// says so; names are looked up afterwards, outside any handler.
+// A thread's stack can only be taken by itself: each is sent a signal, whose handler takes the return addresses into a
+// slot and says so; names are looked up afterwards, outside any handler.
 #include "cli/thread_dump.h"
 
 #define BACKWARD_HAS_DW 1

@@ -21,9 +21,9 @@ int List(const Cli& cli) {
   table.AlignRight({4, 5, 6});
   for (const base::json::value& value : answer->at("workers").as_array()) {
     const base::json::object& worker = value.as_object();
-    table.Add({Field(worker, "id"), Field(worker, "state"), Field(worker, "type"), Field(worker, "host"), Field(worker, "pid"),
-               Field(worker, "slots"), Field(worker, "running"), Ago(Field(worker, "last_heartbeat")),
-               Ago(Field(worker, "started_at"))});
+    table.Add({Field(worker, "id"), Field(worker, "state"), Field(worker, "type"), Field(worker, "host"),
+               Field(worker, "pid"), Field(worker, "slots"), Field(worker, "running"),
+               Ago(Field(worker, "last_heartbeat")), Ago(Field(worker, "started_at"))});
   }
   if (table.empty()) {
     Print("no workers yet; start one: millrace worker\n");

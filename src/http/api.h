@@ -1,14 +1,11 @@
-// The JSON API over a storage: what the unix socket serves, and what the CLI calls in its own process when nobody owns the
-// file. One handler, so that both do the same.
+// The JSON API over a storage: what the unix socket serves, and what the CLI calls in its own process when nobody owns
+// the file. One handler, so that both do the same.
 //
-//   POST /api/v1/jobs                        enqueue one, or {"jobs": [..]} all or none; "any_kind": true takes unknown kinds
-//   GET  /api/v1/jobs                        state queue kind tag priority run ids limit cursor
-//   GET  /api/v1/jobs/{id}                   with its attempts
-//   POST /api/v1/jobs/{id}/cancel|retry
-//   GET  /api/v1/queues                      POST /api/v1/queues/{name}/pause|resume
-//   GET  /api/v1/dead                        queue kind run reason details limit cursor
-//   GET  /api/v1/dead/analyze                POST /api/v1/dead/retry, /api/v1/dead/purge
-//   GET  /api/v1/workers
+//   POST /api/v1/jobs                        enqueue one, or {"jobs": [..]} all or none; "any_kind": true takes unknown
+//   kinds GET  /api/v1/jobs                        state queue kind tag priority run ids limit cursor GET
+//   /api/v1/jobs/{id}                   with its attempts POST /api/v1/jobs/{id}/cancel|retry GET  /api/v1/queues POST
+//   /api/v1/queues/{name}/pause|resume GET  /api/v1/dead                        queue kind run reason details limit
+//   cursor GET  /api/v1/dead/analyze                POST /api/v1/dead/retry, /api/v1/dead/purge GET  /api/v1/workers
 //   GET  /api/v1/runs                        GET /api/v1/runs/{id}, POST /api/v1/runs/{id}/cancel
 //   GET  /health, /health/live, /health/ready
 #pragma once

@@ -19,7 +19,8 @@ using storage::Storage;
 constexpr int kPage = 500;
 
 // Calls `each` for every dead job of the filter and reason, in order of id, until it returns false.
-Result<void> EachDead(Storage& storage, JobFilter filter, const std::string& reason, const std::function<bool(const Job&)>& each) {
+Result<void> EachDead(Storage& storage, JobFilter filter, const std::string& reason,
+                      const std::function<bool(const Job&)>& each) {
   filter.states = {JobState::kDead};
   filter.limit = kPage;
   while (true) {
@@ -89,7 +90,9 @@ struct Selection {
 };
 
 Result<void> ReadSelected(const std::string& name, const json::value& value, Selection& out) {
-  const auto bad = [&](std::string_view what) { return fail(ErrorCode::kInvalidArgument, fmt::format("{}: {}", name, what)); };
+  const auto bad = [&](std::string_view what) {
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: {}", name, what));
+  };
   if (name == "ids") {
     if (!value.is_array() || value.get_array().empty()) return bad("must be a list of job ids");
     for (const json::value& id : value.get_array()) {
@@ -171,10 +174,14 @@ ApiResponse Purge(Storage& storage, const ApiRequest& request) {
 }  // namespace
 
 void AddDeadRoutes(Router& router, Storage& storage) {
-  router.Add("GET", "/api/v1/dead", [&storage](const ApiRequest& request, const auto&) { return List(storage, request); });
-  router.Add("GET", "/api/v1/dead/analyze", [&storage](const ApiRequest& request, const auto&) { return Analyze(storage, request); });
-  router.Add("POST", "/api/v1/dead/retry", [&storage](const ApiRequest& request, const auto&) { return Retry(storage, request); });
-  router.Add("POST", "/api/v1/dead/purge", [&storage](const ApiRequest& request, const auto&) { return Purge(storage, request); });
+  router.Add("GET", "/api/v1/dead",
+             [&storage](const ApiRequest& request, const auto&) { return List(storage, request); });
+  router.Add("GET", "/api/v1/dead/analyze",
+             [&storage](const ApiRequest& request, const auto&) { return Analyze(storage, request); });
+  router.Add("POST", "/api/v1/dead/retry",
+             [&storage](const ApiRequest& request, const auto&) { return Retry(storage, request); });
+  router.Add("POST", "/api/v1/dead/purge",
+             [&storage](const ApiRequest& request, const auto&) { return Purge(storage, request); });
 }
 
 }  // namespace millrace::http

@@ -50,7 +50,8 @@ Result<EnqueueRequest> ReadEnqueue(const ApiRequest& request) {
 }
 
 // The first job whose kind nobody handles, as a problem that lists the kinds; nullopt when all are known.
-std::optional<ApiResponse> UnknownKind(Storage& storage, const EnqueueRequest& request, const std::set<std::string>& built_in) {
+std::optional<ApiResponse> UnknownKind(Storage& storage, const EnqueueRequest& request,
+                                       const std::set<std::string>& built_in) {
   if (request.any_kind) return std::nullopt;
   auto known = storage.KnownKinds();
   if (!known) return ProblemResponse(known.error());
@@ -61,7 +62,8 @@ std::optional<ApiResponse> UnknownKind(Storage& storage, const EnqueueRequest& r
     const std::string list = known->empty() ? "none yet" : fmt::format("{}", fmt::join(*known, ", "));
     return ProblemResponse(
         422, ErrorCode::kUnknownKind,
-        fmt::format("no handler is known for the kind '{}'; known: {}; any_kind (--any-kind) enqueues it anyway", kind, list),
+        fmt::format("no handler is known for the kind '{}'; known: {}; any_kind (--any-kind) enqueues it anyway", kind,
+                    list),
         {{"kind", kind}, {"job", i}, {"known", json::array(known->begin(), known->end())}});
   }
   return std::nullopt;
@@ -151,10 +153,14 @@ void AddJobRoutes(Router& router, Storage& storage, const ApiOptions& options) {
   router.Add("POST", "/api/v1/jobs", [&storage, kinds = options.kinds](const ApiRequest& request, const PathValues&) {
     return Enqueue(storage, request, kinds);
   });
-  router.Add("GET", "/api/v1/jobs", [&storage](const ApiRequest& request, const PathValues&) { return List(storage, request); });
-  router.Add("GET", "/api/v1/jobs/{id}", [&storage](const auto&, const PathValues& path) { return Show(storage, path); });
-  router.Add("POST", "/api/v1/jobs/{id}/cancel", [&storage](const auto&, const PathValues& path) { return Cancel(storage, path); });
-  router.Add("POST", "/api/v1/jobs/{id}/retry", [&storage](const auto&, const PathValues& path) { return Retry(storage, path); });
+  router.Add("GET", "/api/v1/jobs",
+             [&storage](const ApiRequest& request, const PathValues&) { return List(storage, request); });
+  router.Add("GET", "/api/v1/jobs/{id}",
+             [&storage](const auto&, const PathValues& path) { return Show(storage, path); });
+  router.Add("POST", "/api/v1/jobs/{id}/cancel",
+             [&storage](const auto&, const PathValues& path) { return Cancel(storage, path); });
+  router.Add("POST", "/api/v1/jobs/{id}/retry",
+             [&storage](const auto&, const PathValues& path) { return Retry(storage, path); });
 }
 
 }  // namespace millrace::http

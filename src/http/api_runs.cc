@@ -44,12 +44,14 @@ ApiResponse Cancel(Storage& storage, const PathValues& path) {
 }  // namespace
 
 void AddRunRoutes(Router& router, Storage& storage) {
-  router.Add("GET", "/api/v1/runs", [&storage](const ApiRequest& request, const auto&) { return List(storage, request); });
+  router.Add("GET", "/api/v1/runs",
+             [&storage](const ApiRequest& request, const auto&) { return List(storage, request); });
   router.Add("GET", "/api/v1/runs/{id}", [&storage](const auto&, const PathValues& path) {
     const auto run = Find(storage, path);
     return run ? JsonResponse(RunJson(*run)) : ProblemResponse(run.error());
   });
-  router.Add("POST", "/api/v1/runs/{id}/cancel", [&storage](const auto&, const PathValues& path) { return Cancel(storage, path); });
+  router.Add("POST", "/api/v1/runs/{id}/cancel",
+             [&storage](const auto&, const PathValues& path) { return Cancel(storage, path); });
 }
 
 }  // namespace millrace::http

@@ -62,15 +62,18 @@ constexpr std::array<Advice, 14> kAdvice = {{
     {"encrypted", "Remove the password from the document and run again, or leave it out with an exclude pattern."},
     {"broken", "The document is damaged: open it in the program that made it and save it again, or leave it out."},
     {"too_large", "Raise documents.max_bytes if these documents are wanted, or leave them out."},
-    {"memory_limit", "The parser needed more memory than it may have: raise the stage's memory, or leave the document out."},
+    {"memory_limit",
+     "The parser needed more memory than it may have: raise the stage's memory, or leave the document out."},
     {"timeout", "The attempt ran out of time: raise the kind's timeout, or make the work smaller; then retry."},
-    {"crashed", "The parser crashed on this document; it is kept out of the way. Report it with the document if you can."},
+    {"crashed",
+     "The parser crashed on this document; it is kept out of the way. Report it with the document if you can."},
     {"unreadable", "The file cannot be read: check its permissions, or that the disk is there; then retry."},
     {"unsupported_format", "This version does not read the format; leave such files out with an exclude pattern."},
     {"worker_lost", "Workers died while running this job. Look at their logs and memory before it is retried."},
     {"args", "The job's args do not decode: mend the producer, then enqueue it again; a retry fails the same way."},
     {"unknown_kind", "No worker has a handler for this kind: start one that has, then retry."},
-    {"unavailable", "A service was not reachable; when it is back: millrace deadletter retry --reason unavailable --yes."},
+    {"unavailable",
+     "A service was not reachable; when it is back: millrace deadletter retry --reason unavailable --yes."},
     {"disk_full", "Free space on the disk, then retry."},
     {"internal", "This is a fault in the program: keep the message and report it."},
 }};
@@ -137,7 +140,8 @@ std::string SourceOf(const Job& job) {
     const auto* path = args->get_object().if_contains("path");
     if (path != nullptr && path->is_string()) {
       const std::string text(path->get_string());
-      if (const std::size_t slash = text.rfind('/'); slash != std::string::npos && slash > 0) return text.substr(0, slash);
+      if (const std::size_t slash = text.rfind('/'); slash != std::string::npos && slash > 0)
+        return text.substr(0, slash);
     }
   }
   return "queue " + job.queue;

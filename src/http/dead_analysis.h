@@ -12,11 +12,12 @@
 
 namespace millrace::http {
 
-// An error with what differs from job to job replaced: quoted text, paths, addresses, hex ids, numbers. Equal for errors that
-// have one cause.
+// An error with what differs from job to job replaced: quoted text, paths, addresses, hex ids, numbers. Equal for
+// errors that have one cause.
 std::string NormaliseMessage(std::string_view message);
 
-// The word before the first colon when it looks like a reason ("encrypted: the file ..."), "timeout", "worker_lost", or "other".
+// The word before the first colon when it looks like a reason ("encrypted: the file ..."), "timeout", "worker_lost", or
+// "other".
 std::string ReasonOf(std::string_view error);
 
 // What an operator can do about a reason; never empty.

@@ -31,8 +31,8 @@ class Health {
   Health(const Health&) = delete;
   Health& operator=(const Health&) = delete;
 
-  // Checks the storage now, and from then on every `interval` on a thread of its own until destroyed. `stuck` says which of the
-  // process's loops has made no progress for over 60 s, or nothing. Call once.
+  // Checks the storage now, and from then on every `interval` on a thread of its own until destroyed. `stuck` says
+  // which of the process's loops has made no progress for over 60 s, or nothing. Call once.
   void Watch(storage::Storage& storage, Duration interval, std::function<std::string()> stuck = {});
   void SetPhase(Phase phase);
   [[nodiscard]] HealthVerdict verdict() const;

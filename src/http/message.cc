@@ -51,8 +51,8 @@ std::string PercentEncode(std::string_view text) {
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-                       c == '_' || c == '~';
+    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+                       c == '.' || c == '_' || c == '~';
     if (plain) {
       out += c;
     } else {
@@ -74,7 +74,8 @@ Result<std::string> PercentDecode(std::string_view text, bool plus_is_space) {
     } else {
       const int high = i + 1 < text.size() ? HexDigit(text[i + 1]) : -1;
       const int low = i + 2 < text.size() ? HexDigit(text[i + 2]) : -1;
-      if (high < 0 || low < 0) return fail(ErrorCode::kInvalidArgument, "a '%' in the address is not followed by two hex digits");
+      if (high < 0 || low < 0)
+        return fail(ErrorCode::kInvalidArgument, "a '%' in the address is not followed by two hex digits");
       out += static_cast<char>(high * 16 + low);
       i += 2;
     }
@@ -124,7 +125,9 @@ int HttpStatus(ErrorCode code) {
   return 500;
 }
 
-ApiResponse ProblemResponse(const Error& error) { return ProblemResponse(HttpStatus(error.code), error.code, error.message); }
+ApiResponse ProblemResponse(const Error& error) {
+  return ProblemResponse(HttpStatus(error.code), error.code, error.message);
+}
 
 ApiResponse ProblemResponse(int status, ErrorCode code, std::string detail, base::json::object extra) {
   base::json::object body{{"type", fmt::format("urn:millrace:error:{}", error_code_name(code))},
@@ -148,7 +151,8 @@ std::optional<Error> ErrorOf(const ApiResponse& response) {
   if (detail != nullptr && detail->is_string()) error.message = std::string(detail->get_string());
   if (code == nullptr || !code->is_string()) return error;
   for (int i = 0; i <= kLastCode; ++i) {
-    if (error_code_name(static_cast<ErrorCode>(i)) == std::string_view(code->get_string())) error.code = static_cast<ErrorCode>(i);
+    if (error_code_name(static_cast<ErrorCode>(i)) == std::string_view(code->get_string()))
+      error.code = static_cast<ErrorCode>(i);
   }
   return error;
 }

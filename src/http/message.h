@@ -1,4 +1,5 @@
-// A request and a response of the API as plain values, whatever carries them: the unix socket, or a call in this process.
+// A request and a response of the API as plain values, whatever carries them: the unix socket, or a call in this
+// process.
 #pragma once
 
 #include <map>

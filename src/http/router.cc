@@ -55,10 +55,11 @@ ApiResponse Router::Handle(const ApiRequest& request) const {
       return ProblemResponse(500, ErrorCode::kInternal, error.what());
     }
   }
-  if (allowed.empty()) return ProblemResponse(404, ErrorCode::kNotFound, fmt::format("no such resource: {}", request.path));
-  ApiResponse response = ProblemResponse(405, ErrorCode::kInvalidArgument,
-                                         fmt::format("{} does not take {}; it takes {}", request.path, request.method,
-                                                     fmt::join(allowed, ", ")));
+  if (allowed.empty())
+    return ProblemResponse(404, ErrorCode::kNotFound, fmt::format("no such resource: {}", request.path));
+  ApiResponse response = ProblemResponse(
+      405, ErrorCode::kInvalidArgument,
+      fmt::format("{} does not take {}; it takes {}", request.path, request.method, fmt::join(allowed, ", ")));
   response.headers["Allow"] = fmt::format("{}", fmt::join(allowed, ", "));
   return response;
 }

@@ -19,7 +19,8 @@ class Router {
  public:
   // A pattern such as "/api/v1/jobs/{id}". Where several match, the first one added is taken.
   void Add(std::string method, std::string pattern, Endpoint endpoint);
-  // Never throws: an exception of an endpoint is a 500. An unknown path is a 404, an unknown method of a known one a 405.
+  // Never throws: an exception of an endpoint is a 500. An unknown path is a 404, an unknown method of a known one a
+  // 405.
   [[nodiscard]] ApiResponse Handle(const ApiRequest& request) const;
 
  private:

@@ -32,13 +32,15 @@ Result<SocketPath> SocketPath::Of(const std::string& path) {
   }
   out.text_ = fmt::format("/proc/self/fd/{}/{}", out.folder_, name);
   if (out.text_.size() > kMost) {
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}: the file name is too long for a socket; give the database a name of at most 70 bytes", path));
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: the file name is too long for a socket; give the database a name of at most 70 bytes", path));
   }
   return out;
 }
 
-SocketPath::SocketPath(SocketPath&& other) noexcept : text_(std::move(other.text_)), folder_(std::exchange(other.folder_, -1)) {}
+SocketPath::SocketPath(SocketPath&& other) noexcept
+    : text_(std::move(other.text_)), folder_(std::exchange(other.folder_, -1)) {}
 
 SocketPath& SocketPath::operator=(SocketPath&& other) noexcept {
   std::swap(text_, other.text_);

@@ -73,7 +73,8 @@ UnixClient& UnixClient::operator=(UnixClient&&) noexcept = default;
 namespace {
 
 Error CurlError(CURLcode code, const Transfer& transfer, const std::string& path) {
-  if (transfer.too_large) return {ErrorCode::kLimitExceeded, fmt::format("the answer is larger than {} bytes", transfer.limit)};
+  if (transfer.too_large)
+    return {ErrorCode::kLimitExceeded, fmt::format("the answer is larger than {} bytes", transfer.limit)};
   if (code == CURLE_OPERATION_TIMEDOUT) return {ErrorCode::kTimeout, fmt::format("{}: no answer in time", path)};
   if (code == CURLE_COULDNT_CONNECT) {
     if (access(path.c_str(), F_OK) == 0 && access(path.c_str(), R_OK | W_OK) != 0) {

@@ -23,8 +23,8 @@ class UnixClient {
   UnixClient(UnixClient&&) noexcept;
   UnixClient& operator=(UnixClient&&) noexcept;
 
-  // Any answer, also one that reports an error, is a value. kNotFound: nobody listens there (any more); kPermission; kTimeout;
-  // kLimitExceeded; kIo.
+  // Any answer, also one that reports an error, is a value. kNotFound: nobody listens there (any more); kPermission;
+  // kTimeout; kLimitExceeded; kIo.
   Result<ApiResponse> Call(const ApiRequest& request);
 
  private:

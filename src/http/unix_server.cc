@@ -81,12 +81,15 @@ struct Shared {
   std::atomic<bool> stopping = false;
 };
 
-// One connection: reads a request, answers it, reads the next. Lives as long as an operation on it is under way; all of them run
-// on the stream's strand.
+// One connection: reads a request, answers it, reads the next. Lives as long as an operation on it is under way; all of
+// them run on the stream's strand.
 class Session : public std::enable_shared_from_this<Session> {
  public:
   Session(Socket socket, std::shared_ptr<Shared> shared, bool counted)
-      : stream_(std::move(socket)), shared_(std::move(shared)), counted_(counted), buffer_(shared_->limits.header_bytes * 2) {}
+      : stream_(std::move(socket)),
+        shared_(std::move(shared)),
+        counted_(counted),
+        buffer_(shared_->limits.header_bytes * 2) {}
   ~Session() {
     SetBusy(false);
     if (counted_) shared_->connections.Leave();
@@ -99,9 +102,8 @@ class Session : public std::enable_shared_from_this<Session> {
     parser_->header_limit(static_cast<std::uint32_t>(shared_->limits.header_bytes));
     parser_->body_limit(shared_->limits.body_bytes);
     stream_.expires_after(std::chrono::duration_cast<std::chrono::nanoseconds>(shared_->limits.read_timeout));
-    bhttp::async_read(stream_, buffer_, *parser_, [self = shared_from_this()](error_code error, std::size_t) {
-      self->OnRead(error);
-    });
+    bhttp::async_read(stream_, buffer_, *parser_,
+                      [self = shared_from_this()](error_code error, std::size_t) { self->OnRead(error); });
   }
 
   // Answers without reading.
@@ -110,8 +112,8 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   void OnRead(error_code error) {
     if (error == bhttp::error::body_limit) {
-      return Refuse(ProblemResponse({ErrorCode::kLimitExceeded,
-                                     fmt::format("the body is larger than {} bytes", shared_->limits.body_bytes)}));
+      return Refuse(ProblemResponse(
+          {ErrorCode::kLimitExceeded, fmt::format("the body is larger than {} bytes", shared_->limits.body_bytes)}));
     }
     if (error == bhttp::error::header_limit || error == bhttp::error::buffer_overflow) {
       return Refuse(ProblemResponse(431, ErrorCode::kLimitExceeded,
@@ -179,7 +181,10 @@ Error SystemError(int number, const std::string& path, std::string_view doing) {
 
 struct UnixServer::Impl {
   explicit Impl(std::string where, SocketPath short_path, int threads)
-      : path(std::move(where)), socket_path(std::move(short_path)), context(threads), acceptor(asio::make_strand(context)) {}
+      : path(std::move(where)),
+        socket_path(std::move(short_path)),
+        context(threads),
+        acceptor(asio::make_strand(context)) {}
 
   Result<void> Listen() {
     // Bound under another name with the right mode, then moved: nobody ever connects to a half-made socket.
@@ -213,7 +218,8 @@ struct UnixServer::Impl {
         if (room) {
           session->Read();
         } else {
-          session->Refuse(ProblemResponse({ErrorCode::kDatabaseUnavailable, "too many connections at once; try again"}));
+          session->Refuse(
+              ProblemResponse({ErrorCode::kDatabaseUnavailable, "too many connections at once; try again"}));
         }
       }
       Accept();
@@ -241,7 +247,8 @@ struct UnixServer::Impl {
 UnixServer::UnixServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 UnixServer::~UnixServer() = default;
 
-Result<std::unique_ptr<UnixServer>> UnixServer::Start(const std::string& path, RequestHandler handler, ServerLimits limits) {
+Result<std::unique_ptr<UnixServer>> UnixServer::Start(const std::string& path, RequestHandler handler,
+                                                      ServerLimits limits) {
   auto socket = SocketPath::Of(path + "~");
   if (!socket) return fail(socket.error());
   socket = SocketPath::Of(path);

@@ -61,9 +61,10 @@ class JobReader {
       }
       return {};
     }
-    return fail(Bad(path_ + name,
-                    "unknown member; known: kind, args, queue, priority, run_at, delay, max_attempts, max_crashes, timeout, "
-                    "partition_key, unique_key, tags"));
+    return fail(
+        Bad(path_ + name,
+            "unknown member; known: kind, args, queue, priority, run_at, delay, max_attempts, max_crashes, timeout, "
+            "partition_key, unique_key, tags"));
   }
 
   Result<void> Text(const std::string& name, const json::value& value, std::string& out) {
@@ -276,8 +277,8 @@ Result<storage::JobFilter> ReadFilter(const ApiRequest& request, std::initialize
   for (const auto& [name, value] : request.query) {
     if (std::find(also.begin(), also.end(), name) != also.end()) continue;
     if (std::find(std::begin(kKnown), std::end(kKnown), name) == std::end(kKnown)) {
-      return fail(Bad(name, fmt::format("unknown parameter; known: {}{}{}", fmt::join(kKnown, ", "), also.size() == 0 ? "" : ", ",
-                                        fmt::join(also, ", "))));
+      return fail(Bad(name, fmt::format("unknown parameter; known: {}{}{}", fmt::join(kKnown, ", "),
+                                        also.size() == 0 ? "" : ", ", fmt::join(also, ", "))));
     }
     MILLRACE_TRY(ReadParameter(name, value, filter));
   }

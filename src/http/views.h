@@ -17,12 +17,12 @@ base::json::object RunJson(const storage::RunRow& run);
 // JSON text as a value; text that is no JSON as a string.
 base::json::value ParsedOrText(const std::string& text);
 
-// Reads one job of an enqueue request. kInvalidArgument names the member: "jobs[3].priority: ...". Times: "run_at" (RFC 3339),
-// "delay" and "timeout" (seconds, or text such as "5m").
+// Reads one job of an enqueue request. kInvalidArgument names the member: "jobs[3].priority: ...". Times: "run_at" (RFC
+// 3339), "delay" and "timeout" (seconds, or text such as "5m").
 Result<NewJob> ReadNewJob(const base::json::value& value, const std::string& path);
 
-// state, queue, kind, tag, priority, run, ids, limit and cursor of a query. kInvalidArgument names the parameter, also one
-// that is not known; `also` are further known ones.
+// state, queue, kind, tag, priority, run, ids, limit and cursor of a query. kInvalidArgument names the parameter, also
+// one that is not known; `also` are further known ones.
 Result<storage::JobFilter> ReadFilter(const ApiRequest& request, std::initializer_list<std::string_view> also = {});
 
 // A positive id from a path or query. kInvalidArgument.

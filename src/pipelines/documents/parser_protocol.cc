@@ -16,7 +16,7 @@ constexpr std::size_t kMaxMetadataText = 1 << 20;
 std::size_t Utf8Length(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) -> unsigned { return static_cast<unsigned char>(text[i]); };
   const unsigned first = byte(at);
-  if (first < 0x80) return 1;
+  if (first < 0x80) return first == 0 ? 0 : 1;
   const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
   if (first < 0xc2 || first > 0xf4 || text.size() - at < length) return 0;
   for (std::size_t i = 1; i < length; ++i) {
@@ -35,7 +35,8 @@ std::size_t Utf8End(std::string_view text, std::size_t at) {
     std::uint64_t eight = 0;
     if (text.size() - at >= sizeof(eight)) {
       std::memcpy(&eight, text.data() + at, sizeof(eight));
-      if ((eight & 0x8080808080808080u) == 0) {  // most text is ASCII
+      // Most text is ASCII: no byte has its highest bit, nor gets it by taking one from it, as zero would.
+      if (((eight | (eight - 0x0101010101010101u)) & 0x8080808080808080u) == 0) {
         at += sizeof(eight);
         continue;
       }

@@ -90,7 +90,8 @@ void EncodeElement(const Element& element, std::string& out);
 // text that is not UTF-8.
 void DecodeElement(FieldReader& reader, std::size_t index, Element& element);
 
-// Whether all of it is UTF-8 (no surrogates, nothing overlong), and a copy with what is not replaced by U+FFFD.
+// Whether all of it is UTF-8 (no surrogates, nothing overlong) and without zero bytes, which not every database takes;
+// and a copy with what is not replaced by U+FFFD.
 bool IsUtf8(std::string_view text);
 std::string ReplaceBadUtf8(std::string_view text);
 // The longest beginning of at most `max` bytes that does not cut a UTF-8 character.

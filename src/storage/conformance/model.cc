@@ -62,6 +62,11 @@ MemoryStorage::MemoryStorage(std::shared_ptr<Shared> shared, const base::Clock& 
     : shared_(std::move(shared)), clock_(clock) {}
 
 std::unique_ptr<MemoryStorage> MemoryStorage::Reopen() const {
+  {
+    const std::lock_guard lock(shared_->mutex);
+    MemoryState& state = shared_->state;
+    for (const QueueOptions& queue : state.options.queues) state.Queue(queue.name).options = queue;
+  }
   return std::unique_ptr<MemoryStorage>(new MemoryStorage(shared_, clock_));
 }
 

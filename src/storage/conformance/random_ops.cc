@@ -9,6 +9,7 @@ namespace millrace::storage {
 namespace {
 
 constexpr std::size_t kShownOperations = 30;
+constexpr int kWorkerIds = 5;
 constexpr Duration kTick = std::chrono::milliseconds(250);  // all times are multiples, so that rates come out even
 
 // Queues of each kind of limit, and retry delays without chance.
@@ -37,7 +38,7 @@ StorageOptions RandomOptions() {
 class RandomRun {
  public:
   RandomRun(const Factory& driver, std::uint64_t seed) : random_(seed), pair_(driver, RandomOptions()) {
-    for (int i = 0; i < 3; ++i) RegisterWorker();
+    for (int i = 0; i < kWorkerIds; ++i) Register(i);
   }
 
   void Step();
@@ -79,6 +80,7 @@ class RandomRun {
   void HeartbeatAll();
   void Rescue();
   void RegisterWorker();
+  void Register(int number);
   void StopWorker();
   void Cancel();
   void RetryDead();
@@ -242,7 +244,7 @@ std::pair<Report, Report> RandomRun::AnyReport(std::size_t& worker) {
   model.id = lease.model.id;
   model.token = lease.model.token;
   if (Chance(3)) ++real.attempt, ++model.attempt;
-  if (Chance(3)) real.token ^= 1, model.token ^= 1;
+  if (Chance(3)) real.token += 1'000'003, model.token += 1'000'003;
   return {real, model};
 }
 
@@ -344,16 +346,17 @@ void RandomRun::Transact() {
 
 // ---- Workers ----
 
-void RandomRun::RegisterWorker() {
+void RandomRun::RegisterWorker() { Register(Below(kWorkerIds)); }
+
+void RandomRun::Register(int number) {
   WorkerInfo info;
-  info.id = "w" + std::to_string(Below(5));
+  info.id = "w" + std::to_string(number);
   info.kinds = {"k" + std::to_string(Below(3))};
   if (Chance(30)) info.timeouts["k1"] = std::chrono::seconds(5) + kMicro;
   Note("register " + info.id);
   const WorkerRef real = Must(pair_.real().RegisterWorker(info));
   const WorkerRef model = Must(pair_.model().RegisterWorker(info));
   workers_.push_back({real, model, true});
-  // Leases remember their worker's place, so nobody is removed; a few dozen stale workers do no harm.
 }
 
 void RandomRun::StopWorker() {
@@ -510,14 +513,15 @@ void RandomRun::Advance() {
   pair_.Advance(by);
 }
 
-// A new driver gives back what the old process ran, each with a crash; at once, or at a rescue of everything.
+// The workers of the old process are gone for good. A new driver gives back what the old process ran, each with a
+// crash; at once, or at a rescue of everything.
 void RandomRun::Reopen() {
   Note("reopen");
   if (!pair_.Reopen()) return;
   Must(pair_.real().Rescue(-kMicro, 1000 * kHour));
   Must(pair_.model().Rescue(-kMicro, 1000 * kHour));
   pair_.MatchNewJobs();
-  for (int i = 0; i < 3; ++i) RegisterWorker();
+  for (int i = 0; i < kWorkerIds; ++i) Register(i);
 }
 
 void RandomRun::Step() {

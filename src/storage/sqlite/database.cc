@@ -129,6 +129,10 @@ std::string_view Statement::text(int column) const {
 
 Result<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
   MILLRACE_TRY(CheckFile(path, mode));
+  // SQLite's own allocation statistics cost a process-wide lock per allocation. Refused, harmlessly, when the program that uses this
+  // library has initialised SQLite already.
+  static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  (void)configured;
   sqlite3* handle = nullptr;
   const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                     (mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);

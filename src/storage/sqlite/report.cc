@@ -102,7 +102,9 @@ Result<void> Driver::FinishAttempt(const RunningJob& job, const Report& report, 
       const std::string_view outcome = !dead ? "cancelled" : report.timed_out ? "timeout" : report.fatal ? "fatal" : "failed";
       const JobState state = dead ? JobState::kDead : JobState::kCancelled;
       MILLRACE_TRY(AddAttempt(id, job, outcome, report.text, now));
-      MILLRACE_TRY(WriteFinished(id, state, now, report.text));
+      // A cancel is no failure: without a text of its own it leaves the latest one's.
+      const bool has_error = dead || !report.text.empty();
+      MILLRACE_TRY(WriteFinished(id, state, now, has_error ? std::optional<std::string_view>(report.text) : std::nullopt));
       LeaveRunning(id, state);
       return {};
     }

@@ -1,0 +1,248 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+#include "base/log.h"
+#include "base/try.h"
+#include "cli/cli.h"
+#include "cli/documents_worker.h"
+#include "cli/progress_bar.h"
+#include "cli/search_hint.h"
+#include "cli/thread_dump.h"
+
+namespace millrace::cli {
+namespace {
+
+namespace json = base::json;
+
+constexpr Duration kPatience = std::chrono::seconds(3);
+constexpr auto kLook = std::chrono::milliseconds(25);
+
+struct RunOptions {
+  std::vector<std::string> words;
+  std::string concurrency;
+};
+
+// What to read, and which words of the command line said so (for saying how to resume).
+struct Plan {
+  std::string pipeline = std::string(documents::kPipelineName);
+  std::vector<std::string> inputs;
+};
+
+bool IsUrl(const std::string& text) { return text.find("://") != std::string::npos; }
+
+Result<Plan> ReadPlan(const runtime::Config& config, std::vector<std::string> words) {
+  Plan plan;
+  if (!words.empty()) {
+    std::error_code ignored;
+    const bool named = config.FindPipeline(words[0]) != nullptr || words[0] == documents::kPipelineName;
+    if (named) {
+      plan.pipeline = words[0];
+      words.erase(words.begin());
+    } else if (!IsUrl(words[0]) && !std::filesystem::exists(words[0], ignored)) {
+      std::string known(documents::kPipelineName);
+      for (const auto& pipeline : config.pipelines()) {
+        if (pipeline.name != known) known += ", " + pipeline.name;
+      }
+      return fail(ErrorCode::kNotFound,
+                  fmt::format("'{}' is neither a pipeline (known: {}) nor a folder or file", words[0], known));
+    }
+  }
+  for (const std::string& word : words) {
+    if (IsUrl(word))
+      return fail(ErrorCode::kUnsupported,
+                  fmt::format("{}: this version reads folders and files, not addresses", word));
+  }
+  plan.inputs = std::move(words);
+  return plan;
+}
+
+documents::FileSource ToSource(const runtime::FileSourceConfig& config) {
+  documents::FileSource source;
+  source.name = config.name;
+  source.base_path = config.base_path;
+  source.include = config.include;
+  source.exclude = config.exclude;
+  source.extensions = config.extensions;
+  source.recursive = config.recursive;
+  return source;
+}
+
+// What the command line names, else what the pipeline's configuration names.
+Result<documents::DocumentsSpec> SpecOf(const runtime::Config& config, const Plan& plan) {
+  if (!plan.inputs.empty()) return documents::SpecOfInputs(plan.inputs);
+  documents::DocumentsSpec spec;
+  const runtime::PipelineConfig* pipeline = config.FindPipeline(plan.pipeline);
+  if (pipeline == nullptr || pipeline->sources.empty()) {
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("what should the pipeline '{}' read? Name folders, or sources in the config", plan.pipeline));
+  }
+  for (const std::string& name : pipeline->sources) {
+    if (const auto* source = config.FindSource(name)) spec.sources.push_back(ToSource(*source));
+  }
+  return documents::ResolveSpec(std::move(spec));
+}
+
+// Looks at a run until it is over, then stops the worker. Says whether it is over.
+class RunWatch {
+ public:
+  RunWatch(storage::Storage& storage, RunId run, Worker& worker, ProgressBar::Style style)
+      : thread_([this, &storage, run, &worker, style](const std::stop_token& stop) {
+          Watch(storage, run, worker, style, stop);
+        }) {}
+
+  bool Join() {
+    thread_.request_stop();
+    thread_.join();
+    return finished_;
+  }
+
+ private:
+  void Watch(storage::Storage& storage, RunId run, Worker& worker, ProgressBar::Style style,
+             const std::stop_token& stop) {
+    ProgressBar bar(style);
+    while (true) {
+      const bool last = stop.stop_requested();
+      const auto progress = documents::ProgressOfRun(storage, run);
+      if (progress) {
+        if (!last) bar.Show(*progress);
+        finished_ = progress->finished;
+      }
+      if (finished_ && !last) worker.stop();
+      if (finished_ || last) return;
+      std::this_thread::sleep_for(kLook);
+    }
+  }
+
+  std::atomic<bool> finished_ = false;
+  std::jthread thread_;
+};
+
+base::LogOptions LogOptionsOf(const runtime::Config& config, bool json) {
+  base::LogOptions log = config.log(IsTerminal(stderr));
+  if (config.Get("log.level").value != "auto") return log;
+  // Nobody asked for a log: trouble with the machine is shown, single documents are left to the summary.
+  log.level = base::Level::kError;
+  log.filter = FilterLogUnderBar;
+  if (json && config.Get("log.structured").value == "auto") log.structured = false;
+  return log;
+}
+
+std::string QuoteForShell(const std::string& word) {
+  const bool plain =
+      !word.empty() && word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=:") ==
+                           std::string::npos;
+  if (plain) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+std::string DbFlag(const runtime::Config& config) {
+  return config.Get("storage.path").origin.kind == runtime::OriginKind::kDefault
+             ? ""
+             : " --db " + QuoteForShell(config.database());
+}
+
+int Interrupted(storage::Storage& storage, const runtime::Config& config, const Cli& cli, const Plan& plan, RunId run,
+                int status) {
+  const auto progress = documents::ProgressOfRun(storage, run);
+  const std::int64_t open = progress ? progress->open : 0;
+  std::string again = "millrace run " + QuoteForShell(plan.pipeline);
+  for (const std::string& input : plan.inputs) again += " " + QuoteForShell(input);
+  again += DbFlag(config);
+  if (cli.json) {
+    PrintJson(json::object{{"run_id", run}, {"finished", false}, {"open", open}, {"resume", again}});
+  }
+  return PrintError(
+      fmt::format("stopped before the end: {} documents found so far are still to do; nothing was lost", Grouped(open)),
+      again + "   (goes on where it stopped)", status == kOk ? kPartial : status);
+}
+
+int Finished(storage::Storage& storage, const runtime::Config& config, const Cli& cli, RunId run) {
+  const auto report = documents::RunReport(storage, run);
+  if (!report) return PrintError(report.error());
+  const bool partial = report->dead > 0;
+  if (cli.json) {
+    auto body = base::ParseJson(documents::ReportToJson(*report));
+    if (!body || !body->is_object()) return PrintError("the report is no JSON object", "");
+    body->get_object()["finished"] = true;
+    PrintJson(*body);
+    return partial ? kPartial : kOk;
+  }
+  Print(documents::ReportToText(*report));
+  const std::string phrase = FindSearchHint(storage);
+  if (!phrase.empty()) Print(fmt::format("try: millrace search {}{}\n", QuoteForShell(phrase), DbFlag(config)));
+  if (partial) Print(fmt::format("try: millrace deadletter analyze{}\n", DbFlag(config)));
+  return partial ? kPartial : kOk;
+}
+
+ProgressBar::Style StyleOf(const Cli& cli) {
+  if (cli.json) return ProgressBar::Style::kNone;
+  return HasColours(stderr) ? ProgressBar::Style::kBar : ProgressBar::Style::kLines;
+}
+
+int Run(Cli& cli, const RunOptions& options) {
+  const auto config = cli.CheckedConfig();
+  if (!config) return PrintError(config.error());
+  for (const std::string& warning : config->warnings()) PrintWarning(warning);
+  base::ConfigureLog(LogOptionsOf(*config, cli.json));
+  const auto plan = ReadPlan(*config, options.words);
+  if (!plan) return PrintError(plan.error().message, "millrace run --help");
+  const auto spec = SpecOf(*config, *plan);
+  if (!spec) return PrintError(spec.error().message, "millrace run documents FOLDER");
+  auto owner = Owner::Open(*config, "millrace run " + plan->pipeline, kPatience);
+  if (!owner) return PrintError(owner.error());
+  auto& storage = (*owner)->storage();
+  const auto run = documents::StartDocumentsRun(storage, *spec);
+  if (!run) return PrintError(run.error());
+  if (run->joined && !cli.json) fmt::print(stderr, "going on with run {}\n", run->id);
+
+  WorkerOptions worker_options = config->worker();
+  worker_options.handle_signals = true;
+  if (worker_options.queues.empty()) {
+    for (const auto kind :
+         {documents::kDiscoverKind, documents::kParseKind, documents::kRecordKind, documents::kReportKind}) {
+      worker_options.queues.emplace_back(kind);
+    }
+  }
+  DocumentsWorker documents(**owner, *config);
+  Worker worker((*owner)->client(), worker_options);
+  documents.Register(worker);
+  const DumpOnSigquit dump;
+  (*owner)->health().Watch(storage, Duration(config->Get("http.health_check_interval").number));
+  if (auto serving = (*owner)->Serve(); !serving) return PrintError(serving.error());
+  (*owner)->health().SetPhase(http::Phase::kServing);
+  RunWatch watch(storage, run->id, worker, StyleOf(cli));
+  const auto status = worker.run();
+  const bool finished = watch.Join();
+  if (!status) return PrintError(status.error());
+  if (!finished) return Interrupted(storage, *config, cli, *plan, run->id, *status);
+  return Finished(storage, *config, cli, run->id);
+}
+
+}  // namespace
+
+void AddRunCommand(CLI::App& app, Cli& cli) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App* command =
+      AddCommand(app, cli, "run", "Run a pipeline to its end in this process: discover, work, report",
+                 "  millrace run documents ~/papers             ingest a folder, or what changed in it\n"
+                 "  millrace run documents --config m.yaml      the sources the configuration names\n"
+                 "  millrace run ~/papers --db p.db --json      for programs\n",
+                 Json::kYes, [&cli, options] {
+                   if (!options->concurrency.empty()) {
+                     cli.flags.push_back({"worker.concurrency", "--concurrency", options->concurrency});
+                   }
+                   return Run(cli, *options);
+                 });
+  command->add_option("WORDS", options->words,
+                      "[PIPELINE] [INPUT...]: a pipeline's name (default documents), folders and files");
+  command->add_option("--concurrency", options->concurrency, "Jobs at once (default: one per core)");
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,294 @@
+#include "pipelines/documents/parsers/html_dom.h"
+
+#include <myhtml/myhtml.h>
+#include <myhtml/tag.h>
+#include <myhtml/tree.h>
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+namespace millrace::documents {
+namespace {
+
+constexpr std::size_t kMaxFormatting = 12;    // formatting elements left open; each is made anew in every block
+constexpr std::size_t kMaxNames = 1000;       // element names that HTML does not know, before they are made one
+constexpr int kMaxBodyTags = 16;              // <html> and <body> tags whose attributes are merged into the first
+constexpr std::size_t kChunk = 64 * 1024;
+
+constexpr auto kTags = [] {
+  std::array<HtmlTag, MyHTML_TAG_LAST_ENTRY> tags{};
+  tags[MyHTML_TAG__UNDEF] = HtmlTag::kDocument;
+  tags[MyHTML_TAG__TEXT] = HtmlTag::kText;
+  tags[MyHTML_TAG__COMMENT] = HtmlTag::kComment;
+  tags[MyHTML_TAG__DOCTYPE] = HtmlTag::kComment;
+  tags[MyHTML_TAG__END_OF_FILE] = HtmlTag::kComment;
+  tags[MyHTML_TAG_HTML] = HtmlTag::kHtml;
+  tags[MyHTML_TAG_HEAD] = HtmlTag::kHead;
+  tags[MyHTML_TAG_BODY] = HtmlTag::kBody;
+  tags[MyHTML_TAG_TITLE] = HtmlTag::kTitle;
+  tags[MyHTML_TAG_META] = HtmlTag::kMeta;
+  tags[MyHTML_TAG_BASE] = HtmlTag::kBase;
+  tags[MyHTML_TAG_A] = HtmlTag::kA;
+  tags[MyHTML_TAG_ADDRESS] = HtmlTag::kAddress;
+  tags[MyHTML_TAG_ARTICLE] = HtmlTag::kArticle;
+  tags[MyHTML_TAG_ASIDE] = HtmlTag::kAside;
+  tags[MyHTML_TAG_BLOCKQUOTE] = HtmlTag::kBlockquote;
+  tags[MyHTML_TAG_BR] = HtmlTag::kBr;
+  tags[MyHTML_TAG_BUTTON] = HtmlTag::kButton;
+  tags[MyHTML_TAG_CAPTION] = HtmlTag::kCaption;
+  tags[MyHTML_TAG_CENTER] = HtmlTag::kCenter;
+  tags[MyHTML_TAG_CODE] = HtmlTag::kCode;
+  tags[MyHTML_TAG_DATALIST] = HtmlTag::kDatalist;
+  tags[MyHTML_TAG_DD] = HtmlTag::kDd;
+  tags[MyHTML_TAG_DETAILS] = HtmlTag::kDetails;
+  tags[MyHTML_TAG_DIALOG] = HtmlTag::kDialog;
+  tags[MyHTML_TAG_DIR] = HtmlTag::kDir;
+  tags[MyHTML_TAG_DIV] = HtmlTag::kDiv;
+  tags[MyHTML_TAG_DL] = HtmlTag::kDl;
+  tags[MyHTML_TAG_DT] = HtmlTag::kDt;
+  tags[MyHTML_TAG_FIELDSET] = HtmlTag::kFieldset;
+  tags[MyHTML_TAG_FIGCAPTION] = HtmlTag::kFigcaption;
+  tags[MyHTML_TAG_FIGURE] = HtmlTag::kFigure;
+  tags[MyHTML_TAG_FOOTER] = HtmlTag::kFooter;
+  tags[MyHTML_TAG_FORM] = HtmlTag::kForm;
+  tags[MyHTML_TAG_FRAMESET] = HtmlTag::kFrameset;
+  tags[MyHTML_TAG_H1] = HtmlTag::kH1;
+  tags[MyHTML_TAG_H2] = HtmlTag::kH2;
+  tags[MyHTML_TAG_H3] = HtmlTag::kH3;
+  tags[MyHTML_TAG_H4] = HtmlTag::kH4;
+  tags[MyHTML_TAG_H5] = HtmlTag::kH5;
+  tags[MyHTML_TAG_H6] = HtmlTag::kH6;
+  tags[MyHTML_TAG_HEADER] = HtmlTag::kHeader;
+  tags[MyHTML_TAG_HGROUP] = HtmlTag::kHgroup;
+  tags[MyHTML_TAG_HR] = HtmlTag::kHr;
+  tags[MyHTML_TAG_IFRAME] = HtmlTag::kIframe;
+  tags[MyHTML_TAG_IMG] = HtmlTag::kImg;
+  tags[MyHTML_TAG_INPUT] = HtmlTag::kInput;
+  tags[MyHTML_TAG_LEGEND] = HtmlTag::kLegend;
+  tags[MyHTML_TAG_LI] = HtmlTag::kLi;
+  tags[MyHTML_TAG_LISTING] = HtmlTag::kListing;
+  tags[MyHTML_TAG_MAIN] = HtmlTag::kMain;
+  tags[MyHTML_TAG_MATH] = HtmlTag::kMath;
+  tags[MyHTML_TAG_MENU] = HtmlTag::kMenu;
+  tags[MyHTML_TAG_NAV] = HtmlTag::kNav;
+  tags[MyHTML_TAG_NOEMBED] = HtmlTag::kNoembed;
+  tags[MyHTML_TAG_NOFRAMES] = HtmlTag::kNoframes;
+  tags[MyHTML_TAG_NOSCRIPT] = HtmlTag::kNoscript;
+  tags[MyHTML_TAG_OL] = HtmlTag::kOl;
+  tags[MyHTML_TAG_OPTGROUP] = HtmlTag::kOptgroup;
+  tags[MyHTML_TAG_OPTION] = HtmlTag::kOption;
+  tags[MyHTML_TAG_P] = HtmlTag::kP;
+  tags[MyHTML_TAG_PLAINTEXT] = HtmlTag::kPlaintext;
+  tags[MyHTML_TAG_PRE] = HtmlTag::kPre;
+  tags[MyHTML_TAG_SCRIPT] = HtmlTag::kScript;
+  tags[MyHTML_TAG_SECTION] = HtmlTag::kSection;
+  tags[MyHTML_TAG_SELECT] = HtmlTag::kSelect;
+  tags[MyHTML_TAG_STYLE] = HtmlTag::kStyle;
+  tags[MyHTML_TAG_SUMMARY] = HtmlTag::kSummary;
+  tags[MyHTML_TAG_SVG] = HtmlTag::kSvg;
+  tags[MyHTML_TAG_TEXT] = HtmlTag::kSvgText;
+  tags[MyHTML_TAG_TABLE] = HtmlTag::kTable;
+  tags[MyHTML_TAG_TBODY] = HtmlTag::kTbody;
+  tags[MyHTML_TAG_TD] = HtmlTag::kTd;
+  tags[MyHTML_TAG_TEMPLATE] = HtmlTag::kTemplate;
+  tags[MyHTML_TAG_TEXTAREA] = HtmlTag::kTextarea;
+  tags[MyHTML_TAG_TFOOT] = HtmlTag::kTfoot;
+  tags[MyHTML_TAG_TH] = HtmlTag::kTh;
+  tags[MyHTML_TAG_THEAD] = HtmlTag::kThead;
+  tags[MyHTML_TAG_TR] = HtmlTag::kTr;
+  tags[MyHTML_TAG_UL] = HtmlTag::kUl;
+  tags[MyHTML_TAG_XMP] = HtmlTag::kXmp;
+  return tags;
+}();
+
+// What the guard does with a start tag.
+enum class Guard : std::uint8_t {
+  kNested,      // counts as depth
+  kFlat,        // void elements, and raw text, whose state the tokenizer keeps: never left out
+  kFormatting,  // made anew in every block until it is closed
+  kBody,        // merged into the one that is there
+};
+
+constexpr auto kGuards = [] {
+  std::array<Guard, MyHTML_TAG_LAST_ENTRY> guards{};
+  for (const auto flat :
+       {MyHTML_TAG__TEXT, MyHTML_TAG__COMMENT, MyHTML_TAG__DOCTYPE, MyHTML_TAG__END_OF_FILE, MyHTML_TAG_AREA,
+        MyHTML_TAG_BASE, MyHTML_TAG_BASEFONT, MyHTML_TAG_BGSOUND, MyHTML_TAG_BR, MyHTML_TAG_COL, MyHTML_TAG_EMBED,
+        MyHTML_TAG_FRAME, MyHTML_TAG_HR, MyHTML_TAG_IFRAME, MyHTML_TAG_IMAGE, MyHTML_TAG_IMG, MyHTML_TAG_INPUT,
+        MyHTML_TAG_KEYGEN, MyHTML_TAG_LINK, MyHTML_TAG_META, MyHTML_TAG_NOEMBED, MyHTML_TAG_NOFRAMES,
+        MyHTML_TAG_NOSCRIPT, MyHTML_TAG_PARAM, MyHTML_TAG_PLAINTEXT, MyHTML_TAG_SCRIPT, MyHTML_TAG_SOURCE,
+        MyHTML_TAG_STYLE, MyHTML_TAG_TEXTAREA, MyHTML_TAG_TITLE, MyHTML_TAG_TRACK, MyHTML_TAG_WBR, MyHTML_TAG_XMP}) {
+    guards[flat] = Guard::kFlat;
+  }
+  for (const auto formatting :
+       {MyHTML_TAG_A, MyHTML_TAG_B, MyHTML_TAG_BIG, MyHTML_TAG_CODE, MyHTML_TAG_EM, MyHTML_TAG_FONT, MyHTML_TAG_I,
+        MyHTML_TAG_NOBR, MyHTML_TAG_S, MyHTML_TAG_SMALL, MyHTML_TAG_STRIKE, MyHTML_TAG_STRONG, MyHTML_TAG_TT,
+        MyHTML_TAG_U}) {
+    guards[formatting] = Guard::kFormatting;
+  }
+  guards[MyHTML_TAG_HTML] = guards[MyHTML_TAG_BODY] = Guard::kBody;
+  return guards;
+}();
+
+Guard GuardOf(std::size_t tag) { return tag < kGuards.size() ? kGuards[tag] : Guard::kNested; }
+
+const myhtml_tree_node_t* Node(const void* node) { return static_cast<const myhtml_tree_node_t*>(node); }
+
+std::string_view View(const mycore_string_t& string) {
+  return string.data == nullptr ? std::string_view() : std::string_view(string.data, string.length);
+}
+
+const myhtml_token_attr_t* FindAttribute(const myhtml_tree_node_t* node, std::string_view name) {
+  if (node->token == nullptr) return nullptr;
+  for (const myhtml_token_attr_t* attribute = node->token->attr_first; attribute; attribute = attribute->next) {
+    if (View(attribute->key) == name) return attribute;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+struct HtmlDocument::Impl {
+  explicit Impl(int depth) : max_depth(static_cast<std::size_t>(std::max(depth, 8))) {}
+  ~Impl() { Close(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void Open() {
+    parser = myhtml_create();
+    if (parser == nullptr || myhtml_init(parser, MyHTML_OPTIONS_PARSE_MODE_SINGLE, 1, 0) != 0) throw std::bad_alloc();
+    tree = myhtml_tree_create();
+    if (tree == nullptr || myhtml_tree_init(tree, parser) != 0) throw std::bad_alloc();
+    myhtml_callback_after_token_done_set(tree, &Impl::Token, this);
+    myhtml_encoding_set(tree, MyENCODING_UTF_8);
+  }
+  void Close() {
+    if (tree != nullptr) tree = myhtml_tree_destroy(tree);
+    if (parser != nullptr) parser = myhtml_destroy(parser);
+  }
+
+  // False when the text has too many made-up names and is to be parsed again with these masked.
+  bool Parse(std::string_view text) {
+    for (std::size_t at = 0; at < text.size(); at += kChunk) {
+      const auto chunk = text.substr(at, kChunk);
+      if (myhtml_parse_chunk_single(tree, chunk.data(), chunk.size()) != 0) throw std::bad_alloc();
+      if (tree->tags->tags_count > MyHTML_TAG_LAST_ENTRY + kMaxNames && !masked) return false;
+    }
+    if (myhtml_parse_chunk_end(tree) != 0) throw std::bad_alloc();
+    return true;
+  }
+
+  static void* Token(myhtml_tree_t*, myhtml_token_node_t* token, void* self) {
+    static_cast<Impl*>(self)->Filter(*token);
+    return self;
+  }
+
+  // Sees each token before the tree does. What would make the tree too deep becomes a comment.
+  void Filter(myhtml_token_node_t& token) {
+    const Guard guard = GuardOf(token.tag_id);
+    if (guard == Guard::kFlat) return;
+    if (guard == Guard::kBody) {
+      if (++body_tags > kMaxBodyTags) token.attr_first = token.attr_last = nullptr;
+      return;
+    }
+    if ((token.type & MyHTML_TOKEN_TYPE_CLOSE) != 0) {
+      if (left_out == 0) return;
+      --left_out;
+      LeaveOut(token);
+    } else if (tree->open_elements->length >= max_depth) {
+      if ((token.type & MyHTML_TOKEN_TYPE_CLOSE_SELF) == 0) ++left_out;
+      flattened = true;
+      LeaveOut(token);
+    } else if (guard == Guard::kFormatting && tree->active_formatting->length >= kMaxFormatting) {
+      LeaveOut(token);
+    }
+  }
+  static void LeaveOut(myhtml_token_node_t& token) {
+    token.tag_id = MyHTML_TAG__COMMENT;
+    token.type = static_cast<myhtml_token_type>(
+        token.type & ~(MyHTML_TOKEN_TYPE_CLOSE | MyHTML_TOKEN_TYPE_OPEN | MyHTML_TOKEN_TYPE_CLOSE_SELF));
+  }
+
+  std::size_t max_depth;
+  myhtml_t* parser = nullptr;
+  myhtml_tree_t* tree = nullptr;
+  bool masked = false;
+  bool flattened = false;
+  std::size_t left_out = 0;  // start tags left out and not closed yet
+  int body_tags = 0;
+};
+
+namespace {
+
+bool IsNameByte(char c) { return c != '>' && c != '/' && c != ' ' && c != '\t' && c != '\n' && c != '\f' && c != '\r'; }
+bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+// The text with every made-up element name replaced by as many x.
+std::string MaskNames(std::string_view text) {
+  std::string out(text);
+  myhtml_t* parser = myhtml_create();
+  if (parser == nullptr || myhtml_init(parser, MyHTML_OPTIONS_PARSE_MODE_SINGLE, 1, 0) != 0) throw std::bad_alloc();
+  for (std::size_t at = out.find('<'); at != std::string::npos; at = out.find('<', at + 1)) {
+    std::size_t begin = at + 1;
+    if (begin < out.size() && out[begin] == '/') ++begin;
+    if (begin >= out.size() || !IsLetter(out[begin])) continue;
+    std::size_t end = begin;
+    while (end < out.size() && IsNameByte(out[end])) ++end;
+    const auto* known = end - begin > 24 ? nullptr : myhtml_tag_static_search(out.data() + begin, end - begin);
+    if (known == nullptr) std::fill(out.begin() + static_cast<long>(begin), out.begin() + static_cast<long>(end), 'x');
+    at = end - 1;
+  }
+  myhtml_destroy(parser);
+  return out;
+}
+
+}  // namespace
+
+HtmlDocument::HtmlDocument(std::string_view text, int max_depth) : impl_(std::make_unique<Impl>(max_depth)) {
+  impl_->Open();
+  if (impl_->Parse(text)) return;
+  const std::string masked = MaskNames(text);
+  impl_ = std::make_unique<Impl>(max_depth);
+  impl_->masked = true;
+  impl_->Open();
+  impl_->Parse(masked);
+}
+
+HtmlDocument::~HtmlDocument() = default;
+
+HtmlNode HtmlDocument::root() const { return HtmlNode(impl_->tree->document); }
+
+bool HtmlDocument::flattened() const { return impl_->flattened; }
+
+HtmlTag HtmlNode::tag() const {
+  const auto id = Node(node_)->tag_id;
+  return id < kTags.size() ? kTags[id] : HtmlTag::kOther;
+}
+
+std::uint32_t HtmlNode::name_id() const { return static_cast<std::uint32_t>(Node(node_)->tag_id); }
+
+std::string_view HtmlNode::name() const {
+  std::size_t length = 0;
+  const auto* node = Node(node_);
+  const char* name = myhtml_tag_name_by_id(node->tree, node->tag_id, &length);
+  return name == nullptr ? std::string_view() : std::string_view(name, length);
+}
+
+std::string_view HtmlNode::text() const {
+  const auto* token = Node(node_)->token;
+  return token == nullptr ? std::string_view() : View(token->str);
+}
+
+std::string_view HtmlNode::Attribute(std::string_view name) const {
+  const auto* attribute = FindAttribute(Node(node_), name);
+  return attribute == nullptr ? std::string_view() : View(attribute->value);
+}
+
+bool HtmlNode::HasAttribute(std::string_view name) const { return FindAttribute(Node(node_), name) != nullptr; }
+
+HtmlNode HtmlNode::parent() const { return HtmlNode(Node(node_)->parent); }
+HtmlNode HtmlNode::first_child() const { return HtmlNode(Node(node_)->child); }
+HtmlNode HtmlNode::next() const { return HtmlNode(Node(node_)->next); }
+
+}  // namespace millrace::documents
