@@ -49,7 +49,7 @@ TEST_F(BadInput, AConfigsMistakesAreToldAllAtOnce) {
 
 TEST_F(BadInput, AFileThatIsNoDatabase) {
   WriteFile(folder_ / "letter.db", std::string(8192, 'x'));
-  ExpectError({"jobs", "--db", "letter.db"}, 1, {"letter.db", "not a"});
+  ExpectError({"jobs", "list", "--db", "letter.db"}, 1, {"letter.db", "not a"});
   EXPECT_EQ(ReadFile(folder_ / "letter.db"), std::string(8192, 'x')) << "and it was left alone";
 }
 
@@ -57,7 +57,7 @@ TEST_F(BadInput, AReadOnlyDatabase) {
   if (geteuid() == 0) {
     // Permissions do not stop root; a read-only mount does.
     std::filesystem::create_directories(folder_ / "ro");
-    ASSERT_EQ(RunMillrace(folder_ / "ro", {"enqueue", "a.kind", "{}", "--db", "m.db"}).code, 0);
+    ASSERT_EQ(RunMillrace(folder_ / "ro", {"enqueue", "a.kind", "--any-kind", "--db", "m.db"}).code, 0);
     std::string path = (folder_ / "ro").string();
     if (mount(path.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0 ||
         mount(nullptr, path.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0) {
@@ -68,7 +68,7 @@ TEST_F(BadInput, AReadOnlyDatabase) {
     EXPECT_EQ(umount(path.c_str()), 0);
     return;
   }
-  ASSERT_EQ(RunMillrace(folder_.path(), {"enqueue", "a.kind", "{}", "--db", "m.db"}).code, 0);
+  ASSERT_EQ(RunMillrace(folder_.path(), {"enqueue", "a.kind", "--any-kind", "--db", "m.db"}).code, 0);
   chmod((folder_ / "m.db").c_str(), 0400);
   ExpectError({"worker", "--db", "m.db"}, 1, {"m.db"});
 }
@@ -104,15 +104,16 @@ TEST_F(BadInput, AFileSizeLimitIsToldToo) {
 TEST_F(BadInput, Usage) {
   ExpectError({}, 2, {});
   ExpectError({"frobnicate"}, 2, {"frobnicate"});
-  ExpectError({"jobs", "--no-such-flag"}, 2, {"--no-such-flag"});
+  ExpectError({"jobs", "list", "--no-such-flag"}, 2, {"--no-such-flag"});
   ExpectError({"enqueue"}, 2, {});
   ExpectError({"run", "nothing", "in"}, 1, {"nothing"});
 }
 
 TEST_F(BadInput, JobsThatCannotBe) {
-  ExpectError({"enqueue", "mail", "{\"to\": ", "--db", "m.db"}, 1, {"args"});
-  ExpectError({"enqueue", "mail", "[1]", "--db", "m.db"}, 1, {"object"});
-  ExpectError({"enqueue", "mail", "{}", "--priority", "urgent", "--db", "m.db"}, 2, {"urgent", "critical"});
+  ExpectError({"enqueue", "mail", "{\"to\": ", "--db", "m.db"}, 2, {"args"});
+  ExpectError({"enqueue", "mail", "[1]", "--db", "m.db"}, 2, {"object"});
+  ExpectError({"enqueue", "mail", "{}", "--priority", "urgent", "--any-kind", "--db", "m.db"}, 1,
+              {"urgent", "critical"});
 }
 
 TEST_F(BadInput, AnUnknownKindIsTold) {
@@ -126,7 +127,7 @@ TEST_F(BadInput, AFolderThatIsNotThere) {
   ExpectError({"run", "documents", "no such folder", "--db", "m.db"}, 1, {"no such folder"});
 }
 
-TEST_F(BadInput, AFolderForTheDatabaseThatIsNotThere) { ExpectError({"jobs", "--db", "nowhere/m.db"}, 1, {"nowhere"}); }
+TEST_F(BadInput, AFolderForTheDatabaseThatIsNotThere) { ExpectError({"jobs", "list", "--db", "nowhere/m.db"}, 1, {"nowhere"}); }
 
 }  // namespace
 }  // namespace millrace::tests

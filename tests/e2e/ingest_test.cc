@@ -37,7 +37,9 @@ class Ingest : public ::testing::Test {
 
   fs::path In(const std::string& name) const { return folder_.path() / "in" / name; }
   value RunDocuments() { return MustJson(folder_.path(), {"run", "documents", "in", "--db", "m.db"}); }
-  // The hits of a search that must find something.
+  // How many documents that run parsed or tried to.
+  static int Parsed(const value& summary) { return summary.at("run").at("documents").to_number<int>(); }
+  // The hits of a search.
   base::json::array Search(const std::string& query) {
     value answer = MustJson(folder_.path(), {"search", query, "--db", "m.db"});
     return answer.at("hits").as_array();
@@ -58,7 +60,7 @@ class Ingest : public ::testing::Test {
 
 TEST_F(Ingest, EveryFormatBecomesADocumentThatSearchFindsAndPlaces) {
   value summary = RunDocuments();
-  EXPECT_EQ(summary.at("documents").at("parsed").to_number<int>(), 10) << base::ToPrettyJson(summary);
+  EXPECT_EQ(summary.at("run").at("documents").to_number<int>(), 10) << base::ToPrettyJson(summary);
   auto documents = Documents(folder_ / "m.db");
   ASSERT_EQ(documents.size(), 10u);
   for (const auto& [name, row] : documents) {
@@ -82,17 +84,17 @@ TEST_F(Ingest, ASecondRunParsesNothing) {
   RunDocuments();
   std::string before = Content(folder_ / "m.db");
   value second = RunDocuments();
-  EXPECT_EQ(second.at("documents").at("parsed").to_number<int>(), 0) << base::ToPrettyJson(second);
-  EXPECT_EQ(second.at("documents").at("unchanged").to_number<int>(), 10) << base::ToPrettyJson(second);
+  EXPECT_EQ(Parsed(second), 0) << base::ToPrettyJson(second);
+  EXPECT_EQ(second.at("documents").to_number<int>(), 10) << base::ToPrettyJson(second);
   EXPECT_EQ(Content(folder_ / "m.db"), before);
 }
 
-TEST_F(Ingest, ATouchedFileIsReadAgainAndAloneAndNothingChanges) {
+TEST_F(Ingest, ATouchedFileWithTheSameBytesChangesNothing) {
   RunDocuments();
   std::string before = Content(folder_ / "m.db");
   fs::last_write_time(In("guide.md"), fs::last_write_time(In("guide.md")) + std::chrono::hours(1));
   value second = RunDocuments();
-  EXPECT_EQ(second.at("documents").at("unchanged").to_number<int>(), 9) << base::ToPrettyJson(second);
+  EXPECT_EQ(Parsed(second), 0) << "its bytes are the same\n" << base::ToPrettyJson(second);
   EXPECT_EQ(Content(folder_ / "m.db"), before);
 }
 
@@ -100,7 +102,7 @@ TEST_F(Ingest, AChangedFileReplacesTheOldOne) {
   RunDocuments();
   WriteFile(In("plain.txt"), "Now about a binturong, and nothing else.\n");
   value second = RunDocuments();
-  EXPECT_EQ(second.at("documents").at("parsed").to_number<int>(), 1) << base::ToPrettyJson(second);
+  EXPECT_EQ(Parsed(second), 1) << base::ToPrettyJson(second);
   EXPECT_EQ(Search("zanzibarite").size(), 0u);
   ExpectFoundIn("binturong", "plain.txt", "line 1");
   EXPECT_EQ(Documents(folder_ / "m.db").size(), 10u);
@@ -110,7 +112,7 @@ TEST_F(Ingest, ADeletedFileIsGoneFromSearch) {
   RunDocuments();
   fs::remove(In("paper.pdf"));
   value second = RunDocuments();
-  EXPECT_EQ(second.at("documents").at("removed").to_number<int>(), 1) << base::ToPrettyJson(second);
+  EXPECT_EQ(second.at("documents").to_number<int>(), 9) << base::ToPrettyJson(second);
   EXPECT_EQ(Search("vaquita").size(), 0u);
   EXPECT_EQ(Documents(folder_ / "m.db").size(), 9u);
 }

@@ -60,11 +60,11 @@ TEST_F(Owner, CommandsReachTheOwner) {
   EXPECT_EQ(Do({"queues", "pause", "later"}).code, 0);
   Ended enqueued = Do({"enqueue", "documents.parse", "{}", "--queue", "later", "--json"});
   EXPECT_EQ(enqueued.code, 0) << Describe(enqueued);
-  value jobs = DoJson({"jobs", "--queue", "later"});
+  value jobs = DoJson({"jobs", "list", "--queue", "later"});
   ASSERT_EQ(jobs.at("jobs").as_array().size(), 1u) << base::ToPrettyJson(jobs);
   EXPECT_EQ(jobs.at("jobs").at(0).at("state").as_string(), "available");
   EXPECT_EQ(Do({"queues", "resume", "later"}).code, 0);
-  EXPECT_EQ(Do({"queues"}).code, 0);
+  EXPECT_EQ(Do({"queues", "list"}).code, 0);
   EXPECT_EQ(Do({"workers"}).code, 0);
   EXPECT_EQ(Do({"healthcheck", "--live"}).code, 0);
   Ended threads = Do({"debug", "threads"});

@@ -139,7 +139,7 @@ class LinesPool : public ParserPool {
     }
     return outcome;
   }
-  int parsed = 0;
+  std::atomic<int> parsed = 0;
   std::function<void(const std::string& name)> on_parse;  // before it is read
 };
 

@@ -98,8 +98,9 @@ bool MemoryState::ApplyReport(const WorkerRef& worker, const Report& report, Tim
 
 Result<Accepted> MemoryState::ReportAll(const WorkerRef& worker, std::span<const Report> reports, Time now) {
   // First, so that nothing has changed when it fails. What a refused report emits is not looked at.
+  std::set<JobId> seen;
   for (const Report& report : reports) {
-    if (!Holds(worker, report.id, report.attempt, report.token)) continue;
+    if (!Holds(worker, report.id, report.attempt, report.token) || !seen.insert(report.id).second) continue;
     if (auto valid = engine::ValidateNewJobs(report.emits); !valid) return fail(valid.error());
   }
   Accepted accepted;

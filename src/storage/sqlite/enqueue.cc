@@ -60,6 +60,7 @@ Result<std::vector<Priority>> Driver::CheckCapacity(std::span<const NewJob> jobs
       ++added[{queue, job.priority}];
     } else if (spills) {
       priorities.back() = queue->options.spill_to;
+      ++added[{queue, queue->options.spill_to}];
     } else {
       return fail(ErrorCode::kQueueFull, fmt::format("queue '{}' is full: {} jobs of priority {} wait, its capacity is {}; try again later "
                                                      "or raise the capacity", job.queue, waiting, priority_name(job.priority), *capacity));

@@ -103,6 +103,7 @@ void DocxTree::CloseContainer() {
   // An empty note or text box says nothing; an empty cell keeps its place in the row.
   const bool cell = container.type == ElementType::kTableCell || container.type == ElementType::kTableHeaderCell;
   if (cell || !container.text.empty() || (!waiting_.empty() && !container.text_box)) Place(container);
+  if (container.body) ReleaseWaiting(0);
   if (container.text_box) --waiting_depth_;
   containers_.pop_back();
 }
@@ -129,8 +130,8 @@ void DocxTree::ReleaseWaiting(std::int32_t anchor) {
   std::vector<std::int32_t> placed;
   placed.reserve(waiting_.size());
   for (const Waiting& element : std::exchange(waiting_, {})) {
-    const std::int32_t parent =
-        element.parent == kAnchor ? anchor : placed[static_cast<std::size_t>(kFirstWaiting - element.parent)];
+    std::int32_t parent = element.parent == kAnchor ? anchor : element.parent;
+    if (parent < 0) parent = placed[static_cast<std::size_t>(kFirstWaiting - parent)];
     placed.push_back(
         sink_.Add(parent, element.type, element.text, element.location, element.level, element.metadata));
   }
@@ -181,6 +182,8 @@ void DocxTree::PlaceRow(Table& table) {
 
 void DocxTree::OpenCell() {
   Container cell;
+  cell.type = ElementType::kTableCell;
+  if (waiting_depth_ > 0) cell.parent = kAnchor;
   if (in_table()) {
     Table& table = tables_.back();
     PlaceRow(table);

@@ -14,7 +14,6 @@ namespace {
 constexpr std::size_t kMaxFormatting = 12;    // formatting elements left open; each is made anew in every block
 constexpr std::size_t kMaxNames = 1000;       // element names that HTML does not know, before they are made one
 constexpr int kMaxBodyTags = 16;              // <html> and <body> tags whose attributes are merged into the first
-constexpr std::size_t kChunk = 64 * 1024;
 
 constexpr auto kTags = [] {
   std::array<HtmlTag, MyHTML_TAG_LAST_ENTRY> tags{};
@@ -168,15 +167,8 @@ struct HtmlDocument::Impl {
     if (parser != nullptr) parser = myhtml_destroy(parser);
   }
 
-  // False when the text has too many made-up names and is to be parsed again with these masked.
-  bool Parse(std::string_view text) {
-    for (std::size_t at = 0; at < text.size(); at += kChunk) {
-      const auto chunk = text.substr(at, kChunk);
-      if (myhtml_parse_chunk_single(tree, chunk.data(), chunk.size()) != 0) throw std::bad_alloc();
-      if (tree->tags->tags_count > MyHTML_TAG_LAST_ENTRY + kMaxNames && !masked) return false;
-    }
-    if (myhtml_parse_chunk_end(tree) != 0) throw std::bad_alloc();
-    return true;
+  void Parse(std::string_view text) {
+    if (myhtml_parse_single(tree, MyENCODING_UTF_8, text.data(), text.size()) != 0) throw std::bad_alloc();
   }
 
   static void* Token(myhtml_tree_t*, myhtml_token_node_t* token, void* self) {
@@ -247,12 +239,7 @@ std::string MaskNames(std::string_view text) {
 
 HtmlDocument::HtmlDocument(std::string_view text, int max_depth) : impl_(std::make_unique<Impl>(max_depth)) {
   impl_->Open();
-  if (impl_->Parse(text)) return;
-  const std::string masked = MaskNames(text);
-  impl_ = std::make_unique<Impl>(max_depth);
-  impl_->masked = true;
-  impl_->Open();
-  impl_->Parse(masked);
+  impl_->Parse(text);
 }
 
 HtmlDocument::~HtmlDocument() = default;
