@@ -6,11 +6,20 @@
 // has changed nothing.
 //
 // Shared meanings, the same in every driver (storage/conformance shows them):
-// - Eligible: state available, in a queue that is not paused and has room (concurrency, rate), of a
-//   partition nobody else holds. Scheduled and retryable jobs become available by themselves once due.
-// - Claim order: engine::FairShare picks the priority of each job in turn; within a priority jobs go by
-//   (run_at, id), over all queues together.
-// - A lease is (job, attempt, token). A write whose lease is not the job's current one is refused.
+// - Eligible: state available, in a queue that is not paused and has room (concurrency, rate), of a partition nobody else holds.
+// - Due: scheduled and retryable jobs are available from the moment run_at <= now, to claims and to every look alike. A run_at in
+//   the past is stored as now.
+// - Claim order: engine::FairShare (one per Storage, in memory) picks the priority of each job in turn among the lanes that have an
+//   eligible job for this request; within a priority jobs go by (run_at, id), over all queues together.
+// - A lease is (job, attempt, token). A write whose lease is not the job's current one is refused. Tokens are never given twice.
+// - Attempts: a claim counts one; snooze, release and crash take it off again. Crashes count apart.
+// - run_at: kept by release and crash; now + delay after retry and snooze; now when a dead job is retried.
+// - A worker that is superseded, stopped or unknown claims nothing (kLeaseLost) and all its reports are refused.
+// - A pending cancel request turns every way back to wait (retry, snooze, release, crash, timeout) into cancelled; completed stands.
+// - Unique keys hold over all queues, from enqueue to completed, cancelled or dead. In one batch the first of a key is the job.
+// - Capacity rejects producers only: emits, retries, releases and a run's own stages always find room. Duplicates take none.
+// - A run's jobs are added by producers only while it is active (else kInvalidArgument); emitted jobs always belong to the emitter's run.
+
 #pragma once
 
 #include <functional>

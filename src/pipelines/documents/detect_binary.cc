@@ -94,9 +94,10 @@ Detected DetectOoxml(ZipArchive& zip) {
     return {Format::kDocx, std::nullopt};
   }
   if (has("spreadsheetml.sheet.main+xml", "xl/workbook.xml")) return Unsupported("spreadsheets (XLSX)");
-  if (has("spreadsheetml", "xl/workbook.bin")) return Unsupported("spreadsheets (XLSX)");
   if (has("presentationml", "ppt/presentation.xml")) return Unsupported("presentations (PPTX)");
   if (has("ms-visio.drawing", "visio/document.xml")) return Unsupported("drawings (Visio)");
+  // Last, because other documents embed spreadsheets.
+  if (has("spreadsheetml", "xl/workbook.bin")) return Unsupported("spreadsheets (XLSX)");
   return Unsupported("office packages other than DOCX");
 }
 

@@ -132,7 +132,11 @@ Result<Claimed> MemoryStorage::Claim(const ClaimRequest& request) {
 }
 
 Result<Accepted> MemoryStorage::ReportOutcomes(const WorkerRef& worker, std::span<const Report> reports) {
-  return Call([&](MemoryState& state, Time now) { return state.ReportAll(worker, reports, now); });
+  return Call([&](MemoryState& state, Time now) {
+    auto accepted = state.ReportAll(worker, reports, now);
+    state.SettleRuns(now);
+    return accepted;
+  });
 }
 
 Result<Exchange> MemoryStorage::ReportAndClaim(std::span<const Report> reports, const ClaimRequest& request) {
@@ -142,6 +146,7 @@ Result<Exchange> MemoryStorage::ReportAndClaim(std::span<const Report> reports, 
     // A superseded worker has had every report refused, so failing here leaves nothing written.
     auto claimed = state.Claim(request, now, Chooser());
     if (!claimed) return fail(claimed.error());
+    state.SettleRuns(now);
     return Exchange{*std::move(accepted), *std::move(claimed)};
   });
 }
@@ -151,7 +156,10 @@ Result<void> MemoryStorage::Transact(const std::function<Result<void>(Transactio
     Undo undo(state);
     MemoryTransaction transaction(state, now);
     Result<void> result = body(transaction);
-    if (result) undo.Keep();
+    if (result) {
+      state.SettleRuns(now);
+      undo.Keep();
+    }
     return result;
   });
 }

@@ -105,7 +105,6 @@ Result<Accepted> MemoryState::ReportAll(const WorkerRef& worker, std::span<const
   }
   Accepted accepted;
   for (const Report& report : reports) accepted.push_back(ApplyReport(worker, report, now));
-  SettleRuns(now);
   return accepted;
 }
 

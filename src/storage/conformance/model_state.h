@@ -73,6 +73,8 @@ class MemoryState {
   std::vector<JobId> RetryDead(const JobFilter& filter, Time now);
   std::int64_t DeleteFinished(const std::set<JobState>& states, Time before, std::int64_t limit);
 
+  // Starts the final stages whose time has come. Reports leave it to the end of their call or transaction.
+  void SettleRuns(Time now);
   Result<StartedRun> StartRun(const RunSpec& spec, Time now);
   Result<void> CancelRun(RunId id, Time now);
   [[nodiscard]] RunRow Row(const RunRecord& run) const;
@@ -117,7 +119,6 @@ class MemoryState {
   [[nodiscard]] bool IsExpired(const JobRecord& record, Duration grace, Time now) const;
 
   [[nodiscard]] std::int64_t OpenJobs(RunId run) const;
-  void SettleRuns(Time now);
 
   JobId last_job_ = 0;
   RunId last_run_ = 0;

@@ -76,6 +76,8 @@ TEST_P(Conformance, EnqueueNamesTheMistakeAndWritesNothing) {
       {"queue", [](NewJob& j) { j.queue = std::string(201, 'q'); }},
       {"args", [](NewJob& j) { j.args = "[1]"; }},
       {"args", [](NewJob& j) { j.args = "{\"a\":"; }},
+      {"args", [](NewJob& j) { j.args = "{]}"; }},
+      {"args", [](NewJob& j) { j.args = "{\"a\":\"\xff\xfe\"}"; }},
       {"args", [](NewJob& j) { j.args = "{\"a\":\"" + std::string(1 << 20, 'x') + "\"}"; }},
       {"max_attempts", [](NewJob& j) { j.max_attempts = -1; }},
       {"max_crashes", [](NewJob& j) { j.max_crashes = -1; }},

@@ -34,7 +34,7 @@ ElementType TypeOfName(std::string_view name) {
   const std::string lower = Lower(name);
   if (lower == "quote" || lower == "intense quote" || lower == "block text") return ElementType::kBlockquote;
   if (lower == "caption") return ElementType::kCaption;
-  if (lower == "html preformatted" || lower == "plain text" || lower == "macro" || lower == "source code") {
+  if (lower == "html preformatted" || lower == "macro" || lower == "source code") {
     return ElementType::kPreformatted;
   }
   return ElementType::kParagraph;

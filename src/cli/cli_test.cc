@@ -1,0 +1,287 @@
+// The commands in this process, on a database in a temporary folder. The program itself is tried in tests/e2e.
+#include "cli/cli.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "cli/owner.h"
+
+namespace millrace::cli {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+class CliTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::path(::testing::TempDir()) /
+              (std::string("cli-") + ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+    db_ = (folder_ / "m.db").string();
+    for (const char* name : {"DATABASE_URL", "MILLRACE_CONFIG", "GO_DOC_GO_CONFIG_PATH"}) unsetenv(name);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  struct Ran {
+    int status = 0;
+    std::string out, err;
+    [[nodiscard]] base::json::object json() const {
+      const auto parsed = base::ParseJson(out);
+      EXPECT_TRUE(parsed) << out;
+      return parsed ? parsed->as_object() : base::json::object();
+    }
+  };
+  static Ran Run(std::vector<std::string> words) {
+    words.insert(words.begin(), "millrace");
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    Ran ran;
+    ran.status = Main(static_cast<int>(argv.size()), argv.data());
+    ran.out = testing::internal::GetCapturedStdout();
+    ran.err = testing::internal::GetCapturedStderr();
+    return ran;
+  }
+  // The same with this test's database.
+  Ran RunDb(std::vector<std::string> words) const {
+    words.insert(words.end(), {"--db", db_});
+    return Run(std::move(words));
+  }
+  std::string Write(const std::string& name, const std::string& text) const {
+    const std::string path = (folder_ / name).string();
+    std::ofstream(path, std::ios::binary) << text;
+    return path;
+  }
+
+  std::filesystem::path folder_;
+  std::string db_;
+};
+
+TEST_F(CliTest, WrongUsageIsStatus2AndSaysWhatToTry) {
+  EXPECT_EQ(Run({}).status, kUsage);
+  Ran ran = Run({"jbos"});
+  EXPECT_EQ(ran.status, kUsage);
+  EXPECT_THAT(ran.err,
+              HasSubstr("millrace: error: unknown command 'jbos'; did you mean 'jobs'?\ntry: millrace --help\n"));
+  ran = Run({"jobs", "lst"});
+  EXPECT_THAT(ran.err, HasSubstr("unknown command 'lst'; did you mean 'list'?"));
+  ran = Run({"jobs", "list", "--colour"});
+  EXPECT_EQ(ran.status, kUsage);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("--colour"), HasSubstr("try: millrace jobs list --help")));
+  EXPECT_EQ(Run({"jobs", "show"}).status, kUsage);
+  EXPECT_EQ(Run({"enqueue", "mail", "--max-attempts", "0"}).status, kUsage);
+  EXPECT_THAT(ran.out, IsEmpty());
+}
+
+TEST_F(CliTest, HelpHasExamples) {
+  const Ran ran = Run({"jobs", "list", "--help"});
+  EXPECT_EQ(ran.status, kOk);
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("Examples:"), HasSubstr("millrace jobs list --state"), HasSubstr("--db"),
+                             HasSubstr("--json")));
+  EXPECT_EQ(Run({"--version"}).out, Run({"version"}).out);
+  EXPECT_THAT(Run({"version", "--json"}).json().at("name").as_string(), "millrace");
+}
+
+TEST_F(CliTest, ReadingNeverMakesADatabase) {
+  const Ran ran = RunDb({"jobs", "list"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("there is no database " + db_ + " (from flag --db)"));
+  EXPECT_FALSE(std::filesystem::exists(db_));
+}
+
+TEST_F(CliTest, EnqueuesAndShows) {
+  Ran ran = RunDb(
+      {"enqueue", "mail", R"({"to":"ada"})", "--any-kind", "--priority", "high", "--in", "5m", "--tag", "a", "--json"});
+  EXPECT_EQ(ran.status, kOk) << ran.err;
+  EXPECT_EQ(ran.json().at("jobs").as_array().size(), 1u);
+  ran = RunDb({"jobs", "show", "1", "--json"});
+  EXPECT_EQ(ran.json().at("state").as_string(), "scheduled");
+  EXPECT_EQ(ran.json().at("priority").as_string(), "high");
+  EXPECT_THAT(RunDb({"jobs", "list"}).out, AllOf(HasSubstr("mail"), HasSubstr("scheduled")));
+  EXPECT_EQ(RunDb({"jobs", "cancel", "1"}).out, "job 1: cancelled\n");
+  ran = RunDb({"jobs", "cancel", "1", "99"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("cancelled already"), HasSubstr("there is no job 99")));
+  EXPECT_THAT(RunDb({"queues", "pause", "default"}).out, HasSubstr("queue default: paused"));
+  EXPECT_THAT(RunDb({"queues", "list"}).out, HasSubstr("paused"));
+}
+
+TEST_F(CliTest, BadArgsAndUnknownKindsAreRefused) {
+  Ran ran = RunDb({"enqueue", "mail", "{to: ada}"});
+  EXPECT_EQ(ran.status, kUsage);
+  EXPECT_THAT(ran.err, HasSubstr("args: not JSON: 1:2"));
+  ran = RunDb({"enqueue", "mail", "[1]"});
+  EXPECT_THAT(ran.err, HasSubstr("args: must be a JSON object"));
+  ran = RunDb({"enqueue", "mail"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err,
+              AllOf(HasSubstr("no handler is known for the kind 'mail'; known: documents.discover, documents.parse"),
+                    HasSubstr("--any-kind")));
+  EXPECT_EQ(RunDb({"enqueue"}).status, kUsage);
+  EXPECT_EQ(RunDb({"enqueue", "mail", "--at", "2026-01-01T00:00:00Z", "--in", "5m"}).status, kUsage);
+  EXPECT_THAT(RunDb({"enqueue", "mail", "--any-kind", "--priority", "urgent"}).err,
+              HasSubstr("priority: unknown priority 'urgent'"));
+}
+
+TEST_F(CliTest, EnqueuesFilesInBatchesAndTellsTheLine) {
+  std::string lines;
+  for (int i = 0; i < 1500; ++i) lines += R"({"args":{"n":)" + std::to_string(i) + "}}\n";
+  const std::string good = Write("good.jsonl", lines + "\n");
+  Ran ran = RunDb({"enqueue", "mail", "--any-kind", "--file", good, "--json"});
+  EXPECT_EQ(ran.status, kOk) << ran.err;
+  EXPECT_EQ(ran.json().at("enqueued").as_int64(), 1500);
+
+  const std::string bad = Write("bad.jsonl", lines + R"({"args":5})" + "\n");
+  ran = RunDb({"enqueue", "mail", "--any-kind", "--file", bad});
+  EXPECT_EQ(ran.status, kPartial);
+  EXPECT_THAT(ran.err, HasSubstr(bad + ":1501.args: must be a JSON object"));
+  EXPECT_THAT(ran.out, HasSubstr("enqueued 1,000 jobs"));
+
+  ran = RunDb({"enqueue", "--file", Write("json.jsonl", "{\"kind\":\"mail\"}\n\n{kind}\n"), "--any-kind"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("json.jsonl:3: not JSON"), HasSubstr("nothing of it was enqueued")));
+  ran = RunDb({"enqueue", "--file", Write("kind.jsonl", "{\"kind\":\"documents.parse\"}\n{\"kind\":\"mial\"}\n")});
+  EXPECT_THAT(ran.err, HasSubstr("kind.jsonl:2: no handler is known for the kind 'mial'"));
+  ran = RunDb({"enqueue", "--file", (folder_ / "none").string()});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("No such file"));
+}
+
+TEST_F(CliTest, ConfigCheckTellsEverythingAtOnce) {
+  const std::string file = Write("m.yaml", "storage: {pth: x}\nworker: {concurrency: many}\nworker: {}\n");
+  Ran ran = Run({"config", "check", "--config", file});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err,
+              AllOf(HasSubstr(file + ":1:11: storage.pth: unknown key"), HasSubstr(file + ":2:23: worker.concurrency"),
+                    HasSubstr(file + ":3:1: worker: stands twice"), HasSubstr("3 problems")));
+  ran = Run({"config", "check", "--config", file, "--json"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_EQ(ran.json().at("problems").as_array().size(), 3u);
+  ran = RunDb({"jobs", "list", "--config", file});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("and 2 more: millrace config check"), HasSubstr("try: millrace config check")));
+  EXPECT_EQ(Run({"config", "check", "--config", Write("g.yaml", "environment: x\n")}).status, kOk);
+  EXPECT_THAT(Run({"config", "show", "--config", Write("g.yaml", "environment: x\n")}).out,
+              HasSubstr("environment: x"));
+}
+
+TEST_F(CliTest, PostgresIsRefusedByName) {
+  const Ran ran = Run({"jobs", "list", "--db", "postgresql://u:hunter2@host/db"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("no PostgreSQL storage"), Not(HasSubstr("hunter2"))));
+}
+
+TEST_F(CliTest, RunChecksItsInputsBeforeAnythingStarts) {
+  Ran ran = RunDb({"run", "documents", (folder_ / "none").string()});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("none"));
+  ran = RunDb({"run", "nonsense"});
+  EXPECT_THAT(ran.err, HasSubstr("'nonsense' is neither a pipeline (known: documents) nor a folder or file"));
+  ran = RunDb({"run", "https://example.net/"});
+  EXPECT_THAT(ran.err, HasSubstr("not addresses"));
+  ran = RunDb({"run"});
+  EXPECT_THAT(ran.err, HasSubstr("what should the pipeline 'documents' read?"));
+  EXPECT_FALSE(std::filesystem::exists(db_));
+}
+
+TEST_F(CliTest, CommandsReachTheOwnerThroughItsSocket) {
+  Cli cli;
+  cli.db = db_;
+  const auto config = cli.CheckedConfig();
+  ASSERT_TRUE(config);
+  auto owner = Owner::Open(*config, "a test", Duration(0));
+  ASSERT_TRUE(owner) << owner.error().message;
+  ASSERT_TRUE((*owner)->Serve());
+  EXPECT_EQ(RunDb({"enqueue", "mail", "--any-kind"}).status, kOk);
+  EXPECT_EQ((*owner)->storage().GetJob(1).value()->kind, "mail");
+  EXPECT_THAT(RunDb({"jobs", "list"}).out, HasSubstr("mail"));
+  EXPECT_THAT(RunDb({"healthcheck", "--live"}).out, HasSubstr("alive"));
+  EXPECT_EQ(RunDb({"healthcheck", "--ready"}).status, kFailed);
+  EXPECT_THAT(RunDb({"debug", "threads"}).out, HasSubstr("threads of process"));
+  EXPECT_EQ(RunDb({"jobs", "show", "77"}).status, kFailed);
+  owner->reset();
+  EXPECT_EQ(RunDb({"healthcheck", "--live"}).status, kFailed);
+  EXPECT_THAT(RunDb({"jobs", "list"}).out, HasSubstr("mail"));
+}
+
+TEST_F(CliTest, ASecondOwnerIsRefusedAndNamesTheFirst) {
+  Cli cli;
+  cli.db = db_;
+  const auto config = cli.CheckedConfig();
+  auto owner = Owner::Open(*config, "the first owner", Duration(0));
+  ASSERT_TRUE(owner);
+  const auto second = Owner::Open(*config, "the second", Duration(0));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::kOwned);
+  EXPECT_THAT(second.error().message, AllOf(HasSubstr("the first owner"), HasSubstr(db_)));
+}
+
+TEST_F(CliTest, DeadLetterCommandsNeedAYes) {
+  ASSERT_EQ(RunDb({"enqueue", "mail", "--any-kind"}).status, kOk);
+  EXPECT_EQ(RunDb({"deadletter", "list"}).out, "no dead letters\n");
+  EXPECT_EQ(RunDb({"deadletter", "--list"}).out, "no dead letters\n");
+  EXPECT_EQ(RunDb({"deadletter", "--analyze"}).out, "no dead letters\n");
+  EXPECT_EQ(RunDb({"deadletter"}).status, kUsage);
+  EXPECT_EQ(RunDb({"deadletter", "retry"}).status, kUsage);
+  const Ran ran = RunDb({"deadletter", "retry", "--all"});
+  EXPECT_EQ(ran.status, kUsage);
+  EXPECT_THAT(ran.err, HasSubstr("--yes"));
+  EXPECT_EQ(RunDb({"deadletter", "retry", "--all", "--yes"}).status, kOk);
+  EXPECT_EQ(RunDb({"deadletter", "--purge", "30", "--yes"}).out, "deleted 0 dead letters\n");
+  EXPECT_EQ(RunDb({"deadletter", "retry", "1"}).status, kFailed);
+  const std::string file = (folder_ / "dead.jsonl").string();
+  EXPECT_EQ(RunDb({"deadletter", "export", file}).status, kOk);
+  EXPECT_TRUE(std::filesystem::exists(file));
+}
+
+TEST_F(CliTest, MigratesUpAndDown) {
+  EXPECT_EQ(RunDb({"migrate", "status"}).status, kFailed);
+  EXPECT_EQ(RunDb({"migrate", "up", "--json"}).status, kOk);
+  EXPECT_EQ(RunDb({"migrate", "validate"}).status, kOk);
+  EXPECT_THAT(RunDb({"migrate", "status"}).out, HasSubstr("applied"));
+  EXPECT_EQ(RunDb({"migrate", "down", "0"}).status, kUsage);
+  EXPECT_EQ(RunDb({"migrate", "down", "0", "--yes"}).status, kOk);
+  EXPECT_THAT(RunDb({"migrate", "status"}).out, HasSubstr("missing"));
+}
+
+TEST_F(CliTest, AFileThatIsNoDatabaseIsSaidSo) {
+  Write("m.db", std::string(10'000, 'x'));
+  const Ran ran = RunDb({"jobs", "list"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr(db_));
+}
+
+TEST_F(CliTest, CompletionKnowsTheCommands) {
+  EXPECT_THAT(Run({"completion", "bash"}).out,
+              AllOf(HasSubstr("complete -o default -F _millrace millrace"), HasSubstr("\"jobs list\")")));
+  EXPECT_THAT(Run({"completion", "fish"}).out, HasSubstr("__fish_seen_subcommand_from jobs"));
+  EXPECT_EQ(Run({"completion", "tcsh"}).status, kUsage);
+}
+
+TEST_F(CliTest, SearchTakesExcludedWords) {
+  ASSERT_EQ(RunDb({"migrate", "up"}).status, kOk);
+  const Ran ran = RunDb({"search", "invoice", "-draft"});
+  EXPECT_EQ(ran.status, kOk) << ran.err;
+  EXPECT_EQ(ran.out, "nothing found\n");
+  EXPECT_EQ(RunDb({"search", "  "}).status, kFailed);
+}
+
+TEST_F(CliTest, BenchWorksItsJobs) {
+  const Ran ran = Run({"bench", "noop", "--jobs", "2000", "--json", "--folder", folder_.string()});
+  EXPECT_EQ(ran.status, kOk) << ran.err;
+  EXPECT_EQ(ran.json().at("jobs").as_int64(), 2000);
+  EXPECT_GT(ran.json().at("jobs_per_second").as_double(), 0);
+  EXPECT_EQ(Run({"bench", "nothing"}).status, kUsage);
+}
+
+}  // namespace
+}  // namespace millrace::cli

@@ -1,0 +1,71 @@
+#include "engine/validate.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace millrace::engine {
+namespace {
+
+// The error of a batch of three whose second job is changed so.
+Error ErrorOf(const std::function<void(NewJob&)>& change) {
+  std::vector<NewJob> jobs(3);
+  for (NewJob& job : jobs) job.kind = "k";
+  change(jobs[1]);
+  const auto result = ValidateNewJobs(jobs);
+  return result ? Error{ErrorCode::kInternal, "was accepted"} : result.error();
+}
+
+void ExpectRefused(const std::string& field, const std::function<void(NewJob&)>& change) {
+  const Error error = ErrorOf(change);
+  EXPECT_EQ(error.code, ErrorCode::kInvalidArgument) << field;
+  EXPECT_NE(error.message.find(field), std::string::npos) << error.message;
+  EXPECT_NE(error.message.find('1'), std::string::npos) << error.message;
+}
+
+TEST(ValidateTest, NamesTheJobAndTheField) {
+  ExpectRefused("kind", [](NewJob& j) { j.kind.clear(); });
+  ExpectRefused("kind", [](NewJob& j) { j.kind.assign(201, 'x'); });
+  ExpectRefused("queue", [](NewJob& j) { j.queue.clear(); });
+  ExpectRefused("queue", [](NewJob& j) { j.queue.assign(201, 'x'); });
+  ExpectRefused("args", [](NewJob& j) { j.args = ""; });
+  ExpectRefused("args", [](NewJob& j) { j.args = "  "; });
+  ExpectRefused("args", [](NewJob& j) { j.args = "\"text\""; });
+  ExpectRefused("args", [](NewJob& j) { j.args = "{]}"; });
+  ExpectRefused("args", [](NewJob& j) { j.args = "{\"a\": 1} 2"; });
+  ExpectRefused("args", [](NewJob& j) { j.args = "{\"a\": \"\xff\"}"; });
+  ExpectRefused("args", [](NewJob& j) { j.args = "{" + std::string(1 << 20, ' ') + "}"; });
+  ExpectRefused("max_attempts", [](NewJob& j) { j.max_attempts = -1; });
+  ExpectRefused("max_crashes", [](NewJob& j) { j.max_crashes = -1; });
+  ExpectRefused("timeout", [](NewJob& j) { j.timeout = Duration(-1); });
+  ExpectRefused("timeout", [](NewJob& j) { j.timeout = Duration::max(); });
+  ExpectRefused("delay", [](NewJob& j) { j.delay = Duration(-1); });
+  ExpectRefused("delay", [](NewJob& j) { j.delay = Duration::max(); });
+  ExpectRefused("run_at", [](NewJob& j) { j.run_at = Time::max(); });
+  ExpectRefused("priority", [](NewJob& j) { j.priority = static_cast<Priority>(5); });
+  ExpectRefused("run_id", [](NewJob& j) { j.run_id = -1; });
+  ExpectRefused("unique_key", [](NewJob& j) { j.unique_key.assign(1001, 'x'); });
+  ExpectRefused("partition_key", [](NewJob& j) { j.partition_key.assign(1001, 'x'); });
+}
+
+TEST(ValidateTest, AcceptsWhatIsAtTheLimit) {
+  NewJob job;
+  job.kind.assign(200, 'k');
+  job.queue.assign(200, 'q');
+  job.args = "{" + std::string((1 << 20) - 2, ' ') + "}";
+  job.unique_key.assign(1000, 'u');
+  job.partition_key.assign(1000, 'p');
+  job.delay = Duration(0);
+  EXPECT_TRUE(ValidateNewJobs({&job, 1}));
+  EXPECT_TRUE(ValidateNewJobs({}));
+}
+
+TEST(ValidateTest, AcceptsArgsWithSpaceAround) {
+  NewJob job;
+  job.kind = "k";
+  job.args = " \n{\"a\": 1}\t";
+  EXPECT_TRUE(ValidateNewJobs({&job, 1}));
+}
+
+}  // namespace
+}  // namespace millrace::engine
