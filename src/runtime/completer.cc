@@ -32,7 +32,7 @@ std::vector<storage::Report> Completer::Take() {
 
 void Completer::Wait(std::chrono::microseconds timeout) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, timeout, [&] { return !reports_.empty() || interrupted_; });
+  changed_.wait_for(lock, timeout, [&] { return !reports_.empty() || urgent_ || interrupted_; });
   interrupted_ = false;
 }
 
@@ -45,7 +45,7 @@ void Completer::Interrupt() {
 std::stop_token Completer::Arm() {
   const std::lock_guard lock(mutex_);
   armed_.emplace();
-  if (!reports_.empty() || interrupted_) armed_->request_stop();
+  if (!reports_.empty() || urgent_ || interrupted_) armed_->request_stop();
   return armed_->get_token();
 }
 

@@ -16,7 +16,8 @@ class Completer {
   // A batch is due `linger` after its first outcome, or with `full` outcomes, whichever comes first.
   Completer(std::chrono::microseconds linger, std::size_t full) : linger_(linger), full_(full) {}
 
-  // `urgent`: a slot is idle, so do not wait for more.
+  // `urgent`: a slot is idle, so do not wait for more. Without reports (they were completed in a transaction of their own) it
+  // ends a wait all the same: the slot is to be filled.
   void Add(std::vector<storage::Report> reports, bool urgent);
 
   // Waits until a batch is due and takes it; empty at once when nothing is collected.

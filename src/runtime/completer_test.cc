@@ -50,6 +50,16 @@ TEST(CompleterTest, AnOutcomeEndsAWaitElsewhere) {
   EXPECT_TRUE(completer.Arm().stop_requested()) << "it is still there";
 }
 
+TEST(CompleterTest, AnIdleSlotWithoutOutcomesEndsAWaitToo) {
+  Completer completer(hours(1), 500);
+  completer.Add({}, true);
+  EXPECT_TRUE(completer.Arm().stop_requested());
+  completer.Disarm();
+  completer.Wait(hours(1));
+  EXPECT_TRUE(completer.Take().empty());
+  EXPECT_FALSE(completer.Arm().stop_requested()) << "it was heard";
+}
+
 TEST(CompleterTest, AnInterruptBeforeTheWaitIsNotLost) {
   Completer completer(hours(1), 500);
   completer.Interrupt();

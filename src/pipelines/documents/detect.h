@@ -21,6 +21,9 @@ struct Detected {
 
 Detected Detect(std::string_view bytes, std::string_view name);
 
+// Parses a document of whatever format it is. A format that is not read is a failure.
+std::optional<ParseFailure> ParseByContent(const ParserInput& input, ElementSink& sink);
+
 // The parser of a format; null for kEmpty.
 ParseFunction ParserOf(Format format);
 

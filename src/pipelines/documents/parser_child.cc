@@ -4,7 +4,6 @@
 #include "pipelines/documents/parser_protocol.h"
 
 namespace millrace::documents {
-namespace {
 
 std::optional<ParseFailure> ParseByContent(const ParserInput& input, ElementSink& sink) {
   const Detected detected = Detect(input.bytes, input.name);
@@ -16,8 +15,6 @@ std::optional<ParseFailure> ParseByContent(const ParserInput& input, ElementSink
   }
   return ParserOf(detected.format)(input, sink);
 }
-
-}  // namespace
 
 int ParserChildMain() { return RunParserChild(ParseByContent, DetectLanguage); }
 

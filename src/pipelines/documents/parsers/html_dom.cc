@@ -6,14 +6,17 @@
 
 #include <algorithm>
 #include <array>
+#include <csetjmp>
+#include <initializer_list>
 #include <new>
 
 namespace millrace::documents {
 namespace {
 
-constexpr std::size_t kMaxFormatting = 12;    // formatting elements left open; each is made anew in every block
-constexpr std::size_t kMaxNames = 1000;       // element names that HTML does not know, before they are made one
-constexpr int kMaxBodyTags = 16;              // <html> and <body> tags whose attributes are merged into the first
+// Formatting elements left open: each is made anew in every block that follows. Links count for more.
+constexpr std::size_t kMaxFormatting = 6, kMaxOpenLinks = 12;
+constexpr std::size_t kMaxNames = 300;  // element names that HTML does not know; each tag is compared with all of them
+constexpr int kMaxBodyTags = 16;        // <html> and <body> tags whose attributes are merged into the first
 
 constexpr auto kTags = [] {
   std::array<HtmlTag, MyHTML_TAG_LAST_ENTRY> tags{};
@@ -167,8 +170,13 @@ struct HtmlDocument::Impl {
     if (parser != nullptr) parser = myhtml_destroy(parser);
   }
 
-  void Parse(std::string_view text) {
+  // False when there are too many made-up names; they must be masked then.
+  bool Parse(std::string_view text) {
+    // There is no other way to end a parse from within. Between here and the jump there is only C, and nothing to
+    // destroy; the tree can only be destroyed after it.
+    if (setjmp(too_many_names) != 0) return false;
     if (myhtml_parse_single(tree, MyENCODING_UTF_8, text.data(), text.size()) != 0) throw std::bad_alloc();
+    return true;
   }
 
   static void* Token(myhtml_tree_t*, myhtml_token_node_t* token, void* self) {
@@ -178,6 +186,8 @@ struct HtmlDocument::Impl {
 
   // Sees each token before the tree does. What would make the tree too deep becomes a comment.
   void Filter(myhtml_token_node_t& token) {
+    if (token.tag_id == MyHTML_TAG__TEXT) return MakeRoom(token.str.length);
+    if (token.tag_id >= MyHTML_TAG_LAST_ENTRY + kMaxNames && !masked) longjmp(too_many_names, 1);
     const Guard guard = GuardOf(token.tag_id);
     if (guard == Guard::kFlat) return;
     if (guard == Guard::kBody) {
@@ -192,10 +202,47 @@ struct HtmlDocument::Impl {
       if ((token.type & MyHTML_TOKEN_TYPE_CLOSE_SELF) == 0) ++left_out;
       flattened = true;
       LeaveOut(token);
-    } else if (guard == Guard::kFormatting && tree->active_formatting->length >= kMaxFormatting) {
+    } else if (guard == Guard::kFormatting &&
+               OpenFormatting() >= (token.tag_id == MyHTML_TAG_A ? kMaxOpenLinks : kMaxFormatting)) {
       LeaveOut(token);
     }
   }
+
+  // Formatting elements that the next block would make anew.
+  [[nodiscard]] std::size_t OpenFormatting() const {
+    const auto& list = *tree->active_formatting;
+    const std::size_t length = list.length, most = std::min(length, kMaxOpenLinks);
+    std::size_t count = 0;
+    while (count < most && list.list[length - 1 - count] != parser->marker) ++count;
+    return count;
+  }
+
+  // Text that comes in pieces is joined into one string; growing it by each piece's length copies it each time.
+  void MakeRoom(std::size_t length) {
+    const auto& open = *tree->open_elements;
+    if (open.length == 0) return;
+    MakeRoom(open.list[open.length - 1]->last_child, length);
+    if (!InTable()) return;
+    // Text that must not be in a table goes before it.
+    for (std::size_t i = open.length; i-- > 0;) {
+      if (open.list[i]->tag_id != MyHTML_TAG_TABLE) continue;
+      MakeRoom(open.list[i]->prev, length);
+      if (i > 0) MakeRoom(open.list[i - 1]->last_child, length);
+      return;
+    }
+  }
+  static void MakeRoom(myhtml_tree_node_t* node, std::size_t length) {
+    if (node == nullptr || node->tag_id != MyHTML_TAG__TEXT || node->token == nullptr) return;
+    mycore_string_t& string = node->token->str;
+    if (string.data == nullptr || string.length + length + 2 <= string.size) return;
+    mycore_string_realloc(&string, 2 * (string.length + length) + 64);
+  }
+  [[nodiscard]] bool InTable() const {
+    const auto mode = tree->insert_mode;
+    return mode == MyHTML_INSERTION_MODE_IN_TABLE || mode == MyHTML_INSERTION_MODE_IN_TABLE_TEXT ||
+           mode == MyHTML_INSERTION_MODE_IN_TABLE_BODY || mode == MyHTML_INSERTION_MODE_IN_ROW;
+  }
+
   static void LeaveOut(myhtml_token_node_t& token) {
     token.tag_id = MyHTML_TAG__COMMENT;
     token.type = static_cast<myhtml_token_type>(
@@ -205,7 +252,8 @@ struct HtmlDocument::Impl {
   std::size_t max_depth;
   myhtml_t* parser = nullptr;
   myhtml_tree_t* tree = nullptr;
-  bool masked = false;
+  std::jmp_buf too_many_names;
+  bool masked = false;  // made-up names are few
   bool flattened = false;
   std::size_t left_out = 0;  // start tags left out and not closed yet
   int body_tags = 0;
@@ -219,8 +267,6 @@ bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 // The text with every made-up element name replaced by as many x.
 std::string MaskNames(std::string_view text) {
   std::string out(text);
-  myhtml_t* parser = myhtml_create();
-  if (parser == nullptr || myhtml_init(parser, MyHTML_OPTIONS_PARSE_MODE_SINGLE, 1, 0) != 0) throw std::bad_alloc();
   for (std::size_t at = out.find('<'); at != std::string::npos; at = out.find('<', at + 1)) {
     std::size_t begin = at + 1;
     if (begin < out.size() && out[begin] == '/') ++begin;
@@ -231,7 +277,6 @@ std::string MaskNames(std::string_view text) {
     if (known == nullptr) std::fill(out.begin() + static_cast<long>(begin), out.begin() + static_cast<long>(end), 'x');
     at = end - 1;
   }
-  myhtml_destroy(parser);
   return out;
 }
 
@@ -239,7 +284,12 @@ std::string MaskNames(std::string_view text) {
 
 HtmlDocument::HtmlDocument(std::string_view text, int max_depth) : impl_(std::make_unique<Impl>(max_depth)) {
   impl_->Open();
-  impl_->Parse(text);
+  if (impl_->Parse(text)) return;
+  const std::string masked = MaskNames(text);
+  impl_ = std::make_unique<Impl>(max_depth);
+  impl_->masked = true;
+  impl_->Open();
+  impl_->Parse(masked);
 }
 
 HtmlDocument::~HtmlDocument() = default;

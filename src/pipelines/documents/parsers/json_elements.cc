@@ -13,6 +13,8 @@ namespace {
 
 using boost::system::error_code;
 
+constexpr int kMaxDuplicates = 20;  // names warned of
+
 // The names of one object, as hashes: whether one stands twice.
 class NameSet {
  public:
@@ -134,7 +136,7 @@ class Builder {
     if (depth_ == 1 && !target_.location.empty()) step_ += ' ';
     if (top.object) {
       AppendStep(step_, key_);
-      if (!top.names.Insert(key_)) {
+      if (!top.names.Insert(key_) && ++duplicates_ <= kMaxDuplicates) {
         sink_.Warn("the name " + base::JsonQuote(key_.substr(0, 100)) + " stands twice in one object at " +
                    (path_.text().empty() ? std::string("the top") : std::string(path_.text())));
       }
@@ -222,6 +224,7 @@ class Builder {
   std::vector<Container> levels_;  // the first depth_ are open
   std::size_t depth_ = 0;
   std::string key_, scalar_, step_;
+  int duplicates_ = 0;
   bool flattened_ = false;
 };
 

@@ -118,7 +118,10 @@ class XmlBuilder {
     WarnEntity(name);
   }
 
-  void DeclaredEntity(std::string_view name) { declared_.emplace(name); }
+  void DeclaredEntity(std::string_view name, bool external) {
+    declared_.emplace(name);
+    if (external) sink_.Warn("external entities such as &" + std::string(name.substr(0, 100)) + "; are not loaded");
+  }
 
   // Runs what an event does; an exception must not pass through expat, so it waits here.
   template <class Function>
@@ -269,9 +272,9 @@ void OnComment(void* user, const char* text) {
 void OnSkippedEntity(void* user, const char* name, int is_parameter) {
   if (is_parameter == 0) Builder(user).Guarded([&] { Builder(user).SkippedEntity(name); });
 }
-void OnEntityDeclared(void* user, const char* name, int is_parameter, const char*, int, const char*, const char*,
+void OnEntityDeclared(void* user, const char* name, int is_parameter, const char* value, int, const char*, const char*,
                       const char*, const char*) {
-  if (is_parameter == 0) Builder(user).Guarded([&] { Builder(user).DeclaredEntity(name); });
+  if (is_parameter == 0) Builder(user).Guarded([&] { Builder(user).DeclaredEntity(name, value == nullptr); });
 }
 
 struct FreeParser {

@@ -1,10 +1,11 @@
 // A parser's process for tests. Run as `PROGRAM parser-child` it is the real one, but a document that starts with "!"
-// has it misbehave; without an argument it stands for the helper for PDF.
+// has it misbehave, and one with "?" has it tell of itself; without an argument it stands for the helper for PDF.
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -14,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "pipelines/documents/detect.h"
+#include "pipelines/documents/language.h"
 #include "pipelines/documents/parser_protocol.h"
 
 namespace millrace::documents {
@@ -81,7 +84,7 @@ void Allocate() {
 // What a misbehaving parser does.
 void Misbehave(std::string_view order) {
   if (order.starts_with("!loop")) {
-    for (volatile unsigned i = 0;; i = i + 1) {
+    for (std::atomic<unsigned> turns{0};; ++turns) {
     }
   }
   if (order.starts_with("!sleep")) {
@@ -107,7 +110,6 @@ void Misbehave(std::string_view order) {
 }
 
 std::optional<ParseFailure> Probe(const ParserInput& input, ElementSink& sink) {
-  Misbehave(input.bytes);
   rlimit files{}, core{};
   ::getrlimit(RLIMIT_NOFILE, &files);
   ::getrlimit(RLIMIT_CORE, &core);
@@ -125,6 +127,12 @@ std::optional<ParseFailure> Probe(const ParserInput& input, ElementSink& sink) {
   return std::nullopt;
 }
 
+std::optional<ParseFailure> Parse(const ParserInput& input, ElementSink& sink) {
+  if (input.bytes.starts_with("!")) Misbehave(input.bytes);
+  if (input.bytes.starts_with("?")) return Probe(input, sink);
+  return ParseByContent(input, sink);
+}
+
 std::optional<ParseFailure> StandInForPdf(const ParserInput& input, ElementSink& sink) {
   sink.Add(0, ElementType::kPage, input.name, "page 1");
   return std::nullopt;
@@ -135,5 +143,5 @@ std::optional<ParseFailure> StandInForPdf(const ParserInput& input, ElementSink&
 
 int main(int argc, char**) {
   using namespace millrace::documents;
-  return argc > 1 ? RunParserChild(Probe) : RunParserChild(StandInForPdf);
+  return argc > 1 ? RunParserChild(Parse, DetectLanguage) : RunParserChild(StandInForPdf);
 }
