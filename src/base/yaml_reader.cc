@@ -90,7 +90,7 @@ bool IsPlainNumber(std::string_view text) {
 
 std::string_view ClosestWord(std::string_view word, const std::set<std::string, std::less<>>& known) {
   std::string_view best;
-  std::size_t best_distance = std::max<std::size_t>(1, std::min<std::size_t>(3, word.size() / 3)) + 1;
+  std::size_t best_distance = (word.size() < 4 ? 1 : word.size() < 9 ? 2 : 3) + 1;
   for (const std::string& candidate : known) {
     const std::size_t distance = Distance(word, candidate);
     if (distance < best_distance) {

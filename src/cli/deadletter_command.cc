@@ -61,13 +61,14 @@ int List(const Cli& cli, const DeadOptions& options) {
     PrintJson(*answer);
     return kOk;
   }
-  Table table({"ID", "KIND", "QUEUE", "REASON", "ATTEMPTS", "DIED", "ERROR"});
+  Table table({"ID", "KIND", "QUEUE", "REASON", "ATTEMPTS", "DIED", "ABOUT", "ERROR"});
   table.AlignRight({0, 4});
   const json::array& dead = answer->at("dead").as_array();
   for (const json::value& value : dead) {
     const json::object& job = value.as_object();
     table.Add({Field(job, "id"), Field(job, "kind"), Field(job, "queue"), Field(job, "reason"), Field(job, "attempt"),
-               Ago(Field(job, "finished_at")), Shorten(Field(job, "error"), options.details ? 1000 : 90)});
+               Ago(Field(job, "finished_at")), Subject(job),
+               Shorten(Field(job, "error"), options.details ? 1000 : 90)});
   }
   if (table.empty()) {
     Print("no dead letters\n");

@@ -38,14 +38,14 @@ int List(const Cli& cli, const JobsOptions& options) {
     PrintJson(*answer);
     return kOk;
   }
-  Table table({"ID", "KIND", "STATE", "QUEUE", "PRIORITY", "ATTEMPT", "AGE", "INFO"});
+  Table table({"ID", "KIND", "STATE", "QUEUE", "PRIORITY", "ATTEMPT", "AGE", "ABOUT", "INFO"});
   table.AlignRight({0, 5});
   for (const json::value& value : answer->at("jobs").as_array()) {
     const json::object& job = value.as_object();
     const std::string error = Field(job, "error");
     const std::string info = error.empty() ? Field(job, "progress_message") : error;
     table.Add({IdText(job), Field(job, "kind"), Field(job, "state"), Field(job, "queue"), Field(job, "priority"),
-               Field(job, "attempt"), Ago(Field(job, "created_at")), Shorten(info, 80)});
+               Field(job, "attempt"), Ago(Field(job, "created_at")), Subject(job), Shorten(info, 80)});
   }
   if (table.empty()) {
     Print("no jobs\n");

@@ -155,4 +155,11 @@ std::int64_t NumberField(const base::json::object& object, std::string_view name
   return value != nullptr && value->is_int64() ? value->get_int64() : 0;
 }
 
+std::string Subject(const base::json::object& job) {
+  const auto* args = job.if_contains("args");
+  if (args == nullptr || !args->is_object() || args->get_object().empty()) return "";
+  const std::string path = Field(args->get_object(), "path");
+  return Shorten(path.empty() ? base::ToJson(*args) : path, 48);
+}
+
 }  // namespace millrace::cli

@@ -60,4 +60,7 @@ class Table {
 std::string Field(const base::json::object& object, std::string_view name);
 std::int64_t NumberField(const base::json::object& object, std::string_view name);
 
+// What a job is about, in a few characters: its args' path, else its args, nothing when it has none.
+std::string Subject(const base::json::object& job);
+
 }  // namespace millrace::cli

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <pthread.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -104,6 +105,7 @@ class RunWatch {
  private:
   void Watch(storage::Storage& storage, RunId run, Worker& worker, ProgressBar::Style style,
              const std::stop_token& stop) {
+    pthread_setname_np(pthread_self(), "progress");
     ProgressBar bar(style);
     while (true) {
       const bool last = stop.stop_requested();

@@ -10,9 +10,10 @@ namespace {
 
 namespace json = base::json;
 
-// Marks that no document contains, put around matches and replaced when printed.
-constexpr std::string_view kBegin = "\x01";
-constexpr std::string_view kEnd = "\x02";
+// Marks that no document is likely to contain (characters for private use), put around matches and replaced when
+// printed.
+constexpr std::string_view kBegin = "\uE000";
+constexpr std::string_view kEnd = "\uE001";
 
 struct SearchOptions {
   std::vector<std::string> words;
@@ -21,23 +22,24 @@ struct SearchOptions {
   int offset = 0;
 };
 
-std::string Marked(const std::string& snippet, bool colours) {
-  std::string out;
-  for (const char c : snippet) {
-    if (c == kBegin[0]) {
-      out += colours ? "\033[1;32m" : "[";
-    } else if (c == kEnd[0]) {
-      out += colours ? "\033[0m" : "]";
-    } else {
-      out += Printable(std::string_view(&c, 1));
-    }
+void ReplaceAll(std::string& text, std::string_view from, std::string_view to) {
+  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
+    text.replace(at, from.size(), to);
   }
+}
+
+std::string Marked(const std::string& snippet, bool colours) {
+  std::string out = Printable(snippet);
+  ReplaceAll(out, kBegin, colours ? "\033[1;32m" : "[");
+  ReplaceAll(out, kEnd, colours ? "\033[0m" : "]");
   return out;
 }
 
 void PrintHit(const json::object& hit, bool colours) {
   const std::string location = Field(hit, "location");
-  const std::string path = Field(hit, "source") + "/" + Field(hit, "path");
+  // A source that is a single file is named after it.
+  const std::string source = Field(hit, "source");
+  const std::string path = source.ends_with("/" + Field(hit, "path")) ? source : source + "/" + Field(hit, "path");
   Print(fmt::format("{}{}{}{}  {}\n", colours ? "\033[1m" : "", Printable(path), colours ? "\033[0m" : "",
                     location.empty() ? "" : ": " + Printable(location), Field(hit, "type")));
   const std::string title = Field(hit, "title");

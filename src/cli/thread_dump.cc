@@ -6,7 +6,7 @@
 #include <dirent.h>
 #include <execinfo.h>
 #include <fmt/format.h>
-#include <poll.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -25,10 +25,13 @@
 #include <thread>
 #include <vector>
 
+#include "cli/output.h"
+
 namespace millrace::cli {
 namespace {
 
 constexpr int kMostFrames = 64;
+constexpr std::size_t kMostNameBytes = 160;
 
 // Where the thread asked writes to. Written by its handler only while `wanted` names it.
 struct Slot {
@@ -109,7 +112,7 @@ std::string DescribeFrame(backward::TraceResolver& resolver, void* address, std:
   const backward::ResolvedTrace trace = resolver.resolve(backward::Trace(address, index));
   std::string line = fmt::format("  #{:<2} {}", index, fmt::ptr(address));
   const std::string& function = trace.source.function.empty() ? trace.object_function : trace.source.function;
-  if (!function.empty()) line += " " + function;
+  if (!function.empty()) line += " " + Shorten(function, kMostNameBytes);  // templates' names have no end
   if (!trace.source.filename.empty()) line += fmt::format(" at {}:{}", trace.source.filename, trace.source.line);
   if (function.empty() && !trace.object_filename.empty()) line += " in " + trace.object_filename;
   return line + "\n";
@@ -164,6 +167,7 @@ struct DumpOnSigquit::Impl {
 DumpOnSigquit::DumpOnSigquit() : impl_(std::make_unique<Impl>()) {
   g_sigquit_event = impl_->event;
   impl_->thread = std::thread([impl = impl_.get()] {
+    pthread_setname_np(pthread_self(), "sigquit");
     std::uint64_t count = 0;
     while (read(impl->event, &count, sizeof(count)) >= 0 || errno == EINTR) {
       if (impl->stop) return;

@@ -100,7 +100,7 @@ TEST_F(ApiTest, EnqueuesShowsAndLists) {
   EXPECT_EQ(job.at("priority").as_string(), "high");
   EXPECT_EQ(job.at("args").at("to").as_string(), "ada");
   EXPECT_EQ(job.at("run_at").as_string(), "2026-01-01T00:05:00.000Z");
-  EXPECT_EQ(job.at("timeout_seconds").as_double(), 30);
+  EXPECT_EQ(job.at("timeout_seconds").as_int64(), 30);
   EXPECT_TRUE(job.at("attempts").as_array().empty());
   EXPECT_EQ(
       Body(Get("/api/v1/jobs?queue=q&state=scheduled&tag=x&priority=high&kind=mail")).at("jobs").as_array().size(), 1u);

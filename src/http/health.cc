@@ -1,5 +1,7 @@
 #include "http/health.h"
 
+#include <pthread.h>
+
 #include <utility>
 
 #include "base/clock.h"
@@ -53,6 +55,7 @@ ApiResponse Ready(const Health& health) {
 void Health::Watch(storage::Storage& storage, Duration interval, std::function<std::string()> stuck) {
   Check(storage, stuck);
   checker_ = std::jthread([this, &storage, interval, stuck = std::move(stuck)](const std::stop_token& stop) {
+    pthread_setname_np(pthread_self(), "health");
     std::unique_lock lock(mutex_);
     while (!stop.stop_requested()) {
       changed_.wait_for(lock, stop, interval, [] { return false; });

@@ -2,6 +2,7 @@
 #include "http/unix_server.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -258,7 +259,11 @@ Result<std::unique_ptr<UnixServer>> UnixServer::Start(const std::string& path, R
   impl->shared->limits = limits;
   if (auto listening = impl->Listen(); !listening) return fail(listening.error());
   impl->Accept();
-  for (int i = 0; i < limits.threads; ++i) impl->threads.emplace_back([&context = impl->context] { context.run(); });
+  for (int i = 0; i < limits.threads; ++i)
+    impl->threads.emplace_back([&context = impl->context] {
+      pthread_setname_np(pthread_self(), "unix-server");
+      context.run();
+    });
   return std::unique_ptr<UnixServer>(new UnixServer(std::move(impl)));
 }
 

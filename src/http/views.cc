@@ -19,7 +19,13 @@ json::value TimeOrNull(const std::optional<Time>& time) {
   return time ? json::value(base::FormatTime(*time)) : json::value(nullptr);
 }
 
-double Seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
+// Whole numbers as integers: the library writes 0.0 as 0E0.
+json::value Number(double value) {
+  const auto whole = static_cast<std::int64_t>(value);
+  return static_cast<double>(whole) == value ? json::value(whole) : json::value(value);
+}
+
+json::value Seconds(Duration duration) { return Number(static_cast<double>(duration.count()) / 1e6); }
 
 Error Bad(const std::string& path, std::string what) {
   return {ErrorCode::kInvalidArgument, fmt::format("{}: {}", path, what)};
@@ -193,7 +199,7 @@ json::object JobJson(const Job& job) {
           {"worker", job.worker},
           {"result", ParsedOrText(job.result)},
           {"error", job.error},
-          {"progress", job.progress},
+          {"progress", Number(job.progress)},
           {"progress_message", job.progress_message},
           {"cancel_requested", job.cancel_requested}};
 }

@@ -185,6 +185,7 @@ bool IsMessage(std::string_view head, std::string_view extension) {
       "from", "to", "subject", "date", "message-id", "received", "return-path", "mime-version", "delivered-to"};
   const bool named = extension == "eml" || extension == "mbox" || extension == "mht";
   if (!named && !extension.empty()) return false;
+  if (extension == "mbox" && head.starts_with("From ")) return true;
   int known = 0;
   for (const std::string_view line : Lines(head, 60)) {
     if (line.empty()) break;
@@ -193,7 +194,7 @@ bool IsMessage(std::string_view head, std::string_view extension) {
     if (colon == std::string_view::npos || line.substr(0, colon).find(' ') != std::string_view::npos) return false;
     known += IsOneOf(LowerCase(line.substr(0, colon)), kKnown) ? 1 : 0;
   }
-  return known >= 2 || (extension == "mbox" && head.starts_with("From "));
+  return known >= 2;
 }
 
 bool LooksLikeMarkdown(std::string_view head) {
@@ -226,14 +227,14 @@ std::string_view FormatName(Format format) { return kFormatNames.at(static_cast<
 
 Detected Detect(std::string_view bytes, std::string_view name) {
   if (bytes.empty()) return {Format::kEmpty, std::nullopt};
-  if (auto binary = DetectBinary(bytes)) return *binary;
+  const std::string extension = ExtensionOf(name);
+  if (auto binary = DetectBinary(bytes, extension)) return *binary;
   if (LooksBinary(bytes)) return {Format::kText, UnknownBinary(bytes)};
   std::string_view head = bytes.substr(0, kHeadBytes);
   if (head.starts_with("\xef\xbb\xbf")) head.remove_prefix(3);
   std::string decoded;
   if (!IsUtf8(CutUtf8(head, kHeadBytes - 8))) head = decoded = DecodeText(head).text;
   if (SkipSpace(head).empty() && bytes.size() <= kHeadBytes) return {Format::kText, std::nullopt};
-  const std::string extension = ExtensionOf(name);
   if (IsMessage(head, extension)) {
     return {Format::kText, ParseFailure{"unsupported_format", "e-mail is not read by this version"}};
   }

@@ -101,7 +101,7 @@ Detected DetectOoxml(ZipArchive& zip) {
   return Unsupported("office packages other than DOCX");
 }
 
-Detected DetectZip(std::string_view bytes) {
+Detected DetectZip(std::string_view bytes, std::string_view extension) {
   // OpenDocument and EPUB say what they are in their first member, which is not compressed.
   const std::string_view start = bytes.substr(0, 200);
   if (start.substr(std::min<std::size_t>(30, start.size())).starts_with("mimetype")) {
@@ -110,7 +110,7 @@ Detected DetectZip(std::string_view bytes) {
   auto zip = ZipArchive::Open(bytes);
   if (!zip) {
     // Damaged; the parser of DOCX says how, if it was to be one.
-    if (bytes.find("word/") != std::string_view::npos) return {Format::kDocx, std::nullopt};
+    if (extension == "docx" || bytes.find("word/") != std::string_view::npos) return {Format::kDocx, std::nullopt};
     return Unsupported("zip archives");
   }
   if ((*zip)->Find("[Content_Types].xml") != nullptr || (*zip)->Find("word/document.xml") != nullptr) {
@@ -149,9 +149,9 @@ Detected DetectOle(std::string_view bytes) {
 
 }  // namespace
 
-std::optional<Detected> DetectBinary(std::string_view bytes) {
+std::optional<Detected> DetectBinary(std::string_view bytes, std::string_view extension) {
   if (bytes.starts_with("PK\3\4") || bytes.starts_with("PK\5\6") || bytes.starts_with("PK\7\x8")) {
-    return DetectZip(bytes);
+    return DetectZip(bytes, extension);
   }
   if (bytes.starts_with("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")) return DetectOle(bytes);
   for (const auto& [offset, signature, words] : kSignatures) {

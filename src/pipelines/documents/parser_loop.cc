@@ -50,13 +50,14 @@ void LimitProcess(const ParseLimits& limits) {
   if (kLimitMemory) Limit(RLIMIT_AS, static_cast<rlim_t>(limits.memory), static_cast<rlim_t>(limits.memory));
 }
 
-// The kernel ends the process when it used this much more processor time than now; whole seconds, rounded up.
+Duration Time(const timeval& time) { return std::chrono::seconds(time.tv_sec) + Duration(time.tv_usec); }
+
+// The kernel ends the process when it used this much more processor time than now, in whole seconds.
 void LimitCpu(Duration more) {
   rusage used{};
   ::getrusage(RUSAGE_SELF, &used);
-  const auto seconds = static_cast<rlim_t>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + 2 +
-                       static_cast<rlim_t>(std::chrono::floor<std::chrono::seconds>(more).count());
-  Limit(RLIMIT_CPU, seconds, RLIM_INFINITY);
+  const auto limit = std::chrono::ceil<std::chrono::seconds>(Time(used.ru_utime) + Time(used.ru_stime) + more);
+  Limit(RLIMIT_CPU, static_cast<rlim_t>(limit.count()), RLIM_INFINITY);
 }
 
 // While a document is parsed, whatever happens at the socket means that the parent is gone: SIGIO, which ends the

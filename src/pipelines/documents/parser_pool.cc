@@ -87,7 +87,10 @@ class BusyChild : public SpoolDocument::Holder {
  public:
   BusyChild(Program program, std::shared_ptr<IdleChildren> idle, std::unique_ptr<ParserProcess> child)
       : program_(program), idle_(std::move(idle)), child_(std::move(child)) {}
-  ~BusyChild() override { idle_->GiveBack(program_, std::move(child_)); }
+  ~BusyChild() override {
+    if (trusted_) idle_->GiveBack(program_, std::move(child_));
+  }
+  void Distrust() override { trusted_ = false; }
   BusyChild(const BusyChild&) = delete;
   BusyChild& operator=(const BusyChild&) = delete;
 
@@ -95,6 +98,7 @@ class BusyChild : public SpoolDocument::Holder {
   Program program_;
   std::shared_ptr<IdleChildren> idle_;
   std::unique_ptr<ParserProcess> child_;
+  bool trusted_ = true;
 };
 
 ParseOutcome Failure(std::string reason, std::string message) {

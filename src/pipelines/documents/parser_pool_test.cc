@@ -1,17 +1,19 @@
 // The pool with real child processes (testing/parser_child_main.cc), which behave and misbehave as their document says.
 #include "pipelines/documents/parser_pool.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <map>
 #include <stop_token>
 #include <thread>
@@ -23,7 +25,6 @@ namespace millrace::documents {
 namespace {
 
 using testing::HasSubstr;
-using testing::StartsWith;
 
 const std::string kChild = std::string(MILLRACE_BINARY_DIR) + "/documents_parser_child";
 
@@ -56,7 +57,7 @@ std::vector<std::string> Texts(ParsedDocument& document) {
 
 class ParserPoolTest : public testing::Test {
  protected:
-  explicit ParserPoolTest() { limits_.wall = std::chrono::seconds(30); }
+  ParserPoolTest() { limits_.wall = std::chrono::seconds(30); }
 
   ParserPool& pool() {
     if (!pool_) pool_ = ParserPool::Create(kChild, kChild, limits_);
@@ -90,6 +91,12 @@ class ParserPoolTest : public testing::Test {
   std::unique_ptr<ParserPool> pool_;
   std::string message_;
 };
+
+// Waits until a child that was asked to "!stop" is in the middle of its document.
+void AwaitAtWork(pid_t child) {
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WSTOPPED), 0);
+}
 
 bool IsGone(pid_t pid) { return ::kill(pid, 0) != 0 && errno == ESRCH; }
 
@@ -164,12 +171,11 @@ TEST_F(ParserPoolTest, CrashEndsTheDocumentOnly) {
 
 TEST_F(ParserPoolTest, KilledFromOutsideInTheMiddleOfADocument) {
   const pid_t child = ChildPid();
-  const Document document("!sleep");
+  const Document document("!stop");
   std::string reason;
   std::thread parse([&] { reason = pool().Parse(document.input(), {}).value().failure.reason; });
-  // It sleeps for good once it has the document; whenever the signal comes, the document was sent or the child is
-  // replaced.
-  while (::kill(child, SIGKILL) == 0) std::this_thread::yield();
+  AwaitAtWork(child);
+  EXPECT_EQ(::kill(child, SIGKILL), 0);
   parse.join();
   EXPECT_EQ(reason, "crashed");
   ExpectWorks();
@@ -199,6 +205,18 @@ TEST_F(ParserPoolTest, WaitingEndsAtTheWallTime) {
   EXPECT_THAT(message_, HasSubstr("longer than the limit"));
 }
 
+TEST_F(ParserPoolTest, WhatAChildStartsEndsWithIt) {
+  limits_.wall = std::chrono::milliseconds(300);
+  const pid_t child = ChildPid();
+  ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);  // what it leaves behind is ours to bury
+  EXPECT_EQ(Reason("!family"), "timeout");
+  int status = 0;
+  const pid_t grandchild = ::waitpid(-child, &status, 0);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+  EXPECT_GT(grandchild, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
 TEST_F(ParserPoolTest, AllocationBombIsAMemoryLimit) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a sanitizer's shadow memory is larger than any limit";
@@ -210,13 +228,18 @@ TEST_F(ParserPoolTest, AllocationBombIsAMemoryLimit) {
 }
 
 TEST_F(ParserPoolTest, StopEndsADocumentAtOnce) {
-  const Document document("!sleep");
+  const pid_t child = ChildPid();
+  const Document document("!stop");
   std::stop_source stop;
-  std::thread stopper([&] { stop.request_stop(); });
+  std::thread stopper([&] {
+    AwaitAtWork(child);
+    stop.request_stop();
+  });
   auto outcome = pool().Parse(document.input(), stop.get_token());
   stopper.join();
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, ErrorCode::kCancelled);
+  EXPECT_TRUE(IsGone(child));
   ExpectWorks();
 }
 
@@ -227,12 +250,13 @@ TEST_F(ParserPoolTest, LyingChildIsAFailureNotACrash) {
   }
   for (const char* lie : {"!garbage-spool", "!bad-parent", "!bad-type", "!bad-text", "!too-few", "!too-many"}) {
     const ParseOutcome outcome = Parse(lie);
-    ASSERT_TRUE(outcome.document) << lie;
+    ASSERT_TRUE(outcome.document) << lie << ": " << outcome.failure.message;
     auto read = outcome.document->ForEach([](const Element&) -> Result<void> { return {}; });
     ASSERT_FALSE(read) << lie;
     EXPECT_EQ(read.error().code, ErrorCode::kCorrupt) << lie;
     EXPECT_THAT(read.error().message, HasSubstr("makes no sense")) << lie;
   }
+  ExpectWorks();
 }
 
 TEST_F(ParserPoolTest, ErrorOfTheReceiverIsPassedOn) {
@@ -322,44 +346,61 @@ TEST_F(ParserPoolTest, LanguageIsDetectedWhenReliable) {
   EXPECT_EQ(Parse("xk 12").document->metadata().language, "");
 }
 
-// A child alone with the test, as its parent.
-TEST(ParserProcessTest, DiesInTheMiddleOfADocumentWhenItsParentGoes) {
-  int ends[2];
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+// Starts a child on this end of a socket.
+pid_t StartAlone(int socket) {
   const OwnedFd spool(::memfd_create("spool", MFD_CLOEXEC));
   const pid_t child = ::fork();
-  if (child == 0) {
-    ::dup2(ends[1], 100);
-    ::dup2(spool.get(), 101);
-    ::dup2(100, kParserSocketFd);
-    ::dup2(101, kParserSpoolFd);
-    ::close_range(5, ~0u, 0);
-    ::execl(kChild.c_str(), kChild.c_str(), "parser-child", nullptr);
-    ::_exit(99);
-  }
-  ::close(ends[1]);
-  const Document document("!sleep");
-  const std::string frame = EncodeRequest({"a.txt", {}});
+  if (child != 0) return child;
+  ::dup2(socket, 100);
+  ::dup2(spool.get(), 101);
+  ::dup2(100, kParserSocketFd);
+  ::dup2(101, kParserSpoolFd);
+  ::close_range(kParserSpoolFd + 1, ~0u, 0);
+  ::execl(kChild.c_str(), kChild.c_str(), "parser-child", nullptr);
+  ::_exit(99);
+}
+
+void SendRequest(int socket, int document) {
+  std::string frame = EncodeRequest({"a.txt", {}});
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  iovec part{const_cast<char*>(frame.data()), frame.size()};
+  iovec part{frame.data(), frame.size()};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control;
   message.msg_controllen = sizeof(control);
-  CMSG_FIRSTHDR(&message)->cmsg_level = SOL_SOCKET;
-  CMSG_FIRSTHDR(&message)->cmsg_type = SCM_RIGHTS;
-  CMSG_FIRSTHDR(&message)->cmsg_len = CMSG_LEN(sizeof(int));
-  const int fd = document.fd();
-  std::memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &fd, sizeof(fd));
-  ASSERT_GT(::sendmsg(ends[0], &message, 0), 0);
-  // It waits for its parent, then for the document's sake for ever: only the closed socket can end it.
-  const std::string stat = "/proc/" + std::to_string(child) + "/wchan";
+  cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(rights), &document, sizeof(document));
+  ASSERT_GT(::sendmsg(socket, &message, 0), 0);
+}
+
+TEST(ParserProcessTest, DiesInTheMiddleOfADocumentWhenItsParentGoes) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+  const pid_t child = StartAlone(ends[1]);
+  ::close(ends[1]);
+  const Document document("!stop");
+  SendRequest(ends[0], document.fd());
+  AwaitAtWork(child);
   ::close(ends[0]);
+  ::kill(child, SIGCONT);
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE((WIFSIGNALED(status) && WTERMSIG(status) == SIGIO) || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
-      << status;
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGIO) << status;
+}
+
+TEST(ParserProcessTest, EndsByItselfWhenItsParentGoesBetweenDocuments) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+  const pid_t child = StartAlone(ends[1]);
+  ::close(ends[1]);
+  ::close(ends[0]);
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(ParserProcessTest, WithoutAParentItEnds) {

@@ -95,13 +95,17 @@ Result<std::unique_ptr<SpoolDocument>> SpoolDocument::Open(int spool, const Repl
 }
 
 Result<void> SpoolDocument::ForEach(const std::function<Result<void>(const Element&)>& each) {
+  const auto distrust = [this](Result<void> error) {
+    if (holder_) holder_->Distrust();
+    return error;
+  };
   ElementReader reader(spool_, reply_.element_bytes);
   Element element;
   for (std::uint64_t i = 0; i < reply_.element_count; ++i) {
-    if (auto read = reader.Next(element); !read) return read;
+    if (auto read = reader.Next(element); !read) return distrust(read);
     if (auto done = each(element); !done) return done;
   }
-  if (!reader.AtEnd()) return reader.Nonsense();
+  if (!reader.AtEnd()) return distrust(reader.Nonsense());
   return {};
 }
 

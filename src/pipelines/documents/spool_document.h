@@ -20,10 +20,12 @@ class SpoolDocument : public ParsedDocument {
   SpoolDocument(const SpoolDocument&) = delete;
   SpoolDocument& operator=(const SpoolDocument&) = delete;
 
-  // Owns what the document holds until it is destroyed, and says so when it is.
+  // Owns what the document holds, its child for one, until the document is destroyed.
   class Holder {
    public:
     virtual ~Holder() = default;
+    // What the child wrote makes no sense: it is not to be used again.
+    virtual void Distrust() = 0;
   };
   void Hold(std::unique_ptr<Holder> holder) { holder_ = std::move(holder); }
 

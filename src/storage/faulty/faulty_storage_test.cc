@@ -3,12 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <future>
 #include <map>
 #include <set>
 
+#include "storage/conformance/helpers.h"
 #include "storage/conformance/model.h"
-#include "storage/conformance/suite.h"
 
 namespace millrace::storage {
 namespace {

@@ -35,9 +35,9 @@ std::string UpperCase(std::string_view text) {
   return out;
 }
 
-// The name in IANA's list, in upper case; empty if ICU does not know the charset.
+// The name as in mail and web pages (or in IANA's list), in upper case; empty if ICU does not know the charset.
 std::string IanaName(const std::string& name) {
-  for (const char* standard : {"IANA", "MIME"}) {
+  for (const char* standard : {"MIME", "IANA"}) {
     UErrorCode status = U_ZERO_ERROR;
     const char* found = ucnv_getStandardName(name.c_str(), standard, &status);
     if (found != nullptr && U_SUCCESS(status)) return UpperCase(found);
@@ -176,10 +176,10 @@ DecodedText DecodeText(std::string_view bytes, std::string_view declared) {
   if (const Mark mark = FindMark(bytes); mark.bytes > 0) {
     const std::string_view rest = bytes.substr(mark.bytes);
     if (mark.charset == "UTF-8") return AsUtf8(rest);
-    if (auto decoded = As(rest, std::string(mark.charset))) return *decoded;
+    if (auto decoded = As(rest, std::string(mark.charset))) return *std::move(decoded);
   }
   if (!declared.empty()) {
-    if (auto decoded = AsDeclared(bytes, declared)) return *decoded;
+    if (auto decoded = AsDeclared(bytes, declared)) return *std::move(decoded);
   }
   const std::string_view wide = LooksUtf16(bytes);
   const bool shifted = HasShiftSequences(bytes);
@@ -187,15 +187,15 @@ DecodedText DecodeText(std::string_view bytes, std::string_view declared) {
   const std::string guess = wide.empty() ? Guess(bytes) : std::string(wide);
   std::optional<DecodedText> guessed;
   if (!guess.empty() && guess != "UTF-8" && guess != "ASCII") guessed = As(bytes, guess);
-  if (guessed && !guessed->lossy) return *guessed;
+  if (guessed && !guessed->lossy) return *std::move(guessed);
   DecodedText utf8 = AsUtf8(bytes);
   // A few bad bytes in what is UTF-8 else: that is what it is. Without any character of several bytes it is not.
   const auto multibyte = static_cast<std::size_t>(
       std::count_if(utf8.text.begin(), utf8.text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0xc2; }));
   const std::size_t bad = CountReplacements(utf8.text);
   if (guess == "UTF-8" || multibyte - std::min(multibyte, bad) > 2 * bad) return utf8;
-  if (guessed) return *guessed;
-  if (auto western = As(bytes, "WINDOWS-1252")) return *western;
+  if (guessed) return *std::move(guessed);
+  if (auto western = As(bytes, "WINDOWS-1252")) return *std::move(western);
   return utf8;
 }
 

@@ -87,7 +87,8 @@ std::optional<ParseFailure> DocxParser::FindMain() {
   } else {
     sink_.Warn("the package's relationships were left out: " + package.error().message);
   }
-  if (const auto* main = package_.FirstOfType("officeDocument"); main != nullptr && zip_.Find(main->target) != nullptr) {
+  if (const auto* main = package_.FirstOfType("officeDocument");
+      main != nullptr && zip_.Find(main->target) != nullptr) {
     main_ = main->target;
   }
   if (zip_.Find(main_) == nullptr) {

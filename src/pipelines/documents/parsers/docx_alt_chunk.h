@@ -1,5 +1,5 @@
-// Documents of another format that a Word document takes in by reference (altChunk): HTML and MHT (HTML in a mail message) are parsed,
-// others are left out with a warning.
+// Documents of another format that a Word document takes in by reference (altChunk): HTML and MHT (HTML in a mail
+// message) are parsed, others are left out with a warning.
 #pragma once
 
 #include <cstdint>

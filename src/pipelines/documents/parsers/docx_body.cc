@@ -385,8 +385,7 @@ void DocxBodyHandler::AddAltChunk(std::string_view relationship) {
     return;
   }
   const std::string location = tree_.Here() + " embedded " + std::string(BaseName(target->target));
-  const std::int32_t parent =
-      tree_.AddBlock(ElementType::kEmbedded, {}, "{" + Member("part", target->target) + "}");
+  const std::int32_t parent = tree_.AddBlock(ElementType::kEmbedded, {}, "{" + Member("part", target->target) + "}");
   context_.alt_chunk(target->target, parent, location);
 }
 

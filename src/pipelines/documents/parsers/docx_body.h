@@ -1,7 +1,7 @@
 // Reads the parts of a Word document that hold text: the body, notes, comments, headers and footers.
 //
-// Left out: tracked deletions, field codes, what a property was before a change. Kept: insertions, field results, text boxes
-// (of the two forms a file holds of one, the first).
+// Left out: tracked deletions, field codes, what a property was before a change. Kept: insertions, field results, text
+// boxes (of the two forms a file holds of one, the first).
 #pragma once
 
 #include <functional>

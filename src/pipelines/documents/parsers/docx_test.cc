@@ -30,14 +30,16 @@ std::string Part(std::string_view root, std::string_view content, std::string_vi
          std::string(content) + "</w:" + std::string(root) + ">";
 }
 
-std::string Run(std::string_view text) { return "<w:r><w:t xml:space=\"preserve\">" + std::string(text) + "</w:t></w:r>"; }
-std::string P(std::string_view text) { return "<w:p>" + Run(text) + "</w:p>"; }
+std::string R(std::string_view text) {
+  return "<w:r><w:t xml:space=\"preserve\">" + std::string(text) + "</w:t></w:r>";
+}
+std::string P(std::string_view text) { return "<w:p>" + R(text) + "</w:p>"; }
 std::string Styled(std::string_view style, std::string_view text) {
-  return "<w:p><w:pPr><w:pStyle w:val=\"" + std::string(style) + "\"/></w:pPr>" + Run(text) + "</w:p>";
+  return "<w:p><w:pPr><w:pStyle w:val=\"" + std::string(style) + "\"/></w:pPr>" + R(text) + "</w:p>";
 }
 std::string Item(int list, int level, std::string_view text) {
   return "<w:p><w:pPr><w:numPr><w:ilvl w:val=\"" + std::to_string(level) + "\"/><w:numId w:val=\"" +
-         std::to_string(list) + "\"/></w:numPr></w:pPr>" + Run(text) + "</w:p>";
+         std::to_string(list) + "\"/></w:numPr></w:pPr>" + R(text) + "</w:p>";
 }
 std::string Tc(std::string_view content) { return "<w:tc>" + std::string(content) + "</w:tc>"; }
 std::string Tr(std::string_view content) { return "<w:tr>" + std::string(content) + "</w:tr>"; }
@@ -94,7 +96,8 @@ TEST(Docx, ParagraphsAreCountedWithEmptyOnes) {
 TEST(Docx, StrictNamespacesAndOtherPrefixes) {
   EXPECT_EQ(Tree(Package(P("Strict"), {}, {}, kStrictWord)), "paragraph \"Strict\" @paragraph 1\n");
   ZipContent package = Package("");
-  package[1].second = "<document xmlns=\"" + std::string(kWord) + "\"><body><p><r><t>Bare</t></r></p></body></document>";
+  package[1].second =
+      "<document xmlns=\"" + std::string(kWord) + "\"><body><p><r><t>Bare</t></r></p></body></document>";
   EXPECT_EQ(Tree(package), "paragraph \"Bare\" @paragraph 1\n");
   package[1].second = "<x:document xmlns:x=\"" + std::string(kWord) +
                       "\"><x:body><x:p><x:r><x:t>Own</x:t></x:r><x:r xmlns:x=\"urn:other\"><x:t>Foreign</x:t></x:r>"
@@ -108,16 +111,17 @@ TEST(Docx, HeadingsByOutlineLevelNameAndInheritance) {
       "<w:style w:type=\"paragraph\" w:styleId=\"berschrift1\"><w:name w:val=\"heading 1\"/></w:style>"
       "<w:style w:type=\"paragraph\" w:styleId=\"Kapitel\"><w:name w:val=\"Kapitel\"/>"
       "<w:pPr><w:outlineLvl w:val=\"1\"/></w:pPr></w:style>"
-      "<w:style w:type=\"paragraph\" w:styleId=\"Derived\"><w:name w:val=\"My own\"/><w:basedOn w:val=\"Kapitel\"/></w:style>"
+      "<w:style w:type=\"paragraph\" w:styleId=\"Derived\"><w:name w:val=\"My own\"/><w:basedOn "
+      "w:val=\"Kapitel\"/></w:style>"
       "<w:style w:type=\"paragraph\" w:styleId=\"Loop\"><w:name w:val=\"Loop\"/><w:basedOn w:val=\"Loop\"/></w:style>"
       "<w:style w:type=\"paragraph\" w:styleId=\"Titel\"><w:name w:val=\"Title\"/></w:style>"
       "<w:style w:type=\"paragraph\" w:styleId=\"Zitat\"><w:name w:val=\"Quote\"/></w:style>"
       "<w:style w:type=\"paragraph\" w:styleId=\"H9\"><w:name w:val=\"heading 9\"/></w:style>");
   const std::string body =
-      Styled("Titel", "Title") + Styled("berschrift1", "One") + Styled("Kapitel", "Two") + Styled("Derived", "Also two") +
-      Styled("Loop", "Text") + Styled("Zitat", "Said") + Styled("H9", "Deep") +
-      "<w:p><w:pPr><w:pStyle w:val=\"berschrift1\"/><w:outlineLvl w:val=\"9\"/></w:pPr>" + Run("Not a heading") +
-      "</w:p><w:p><w:pPr><w:outlineLvl w:val=\"2\"/></w:pPr>" + Run("Three") + "</w:p>";
+      Styled("Titel", "Title") + Styled("berschrift1", "One") + Styled("Kapitel", "Two") +
+      Styled("Derived", "Also two") + Styled("Loop", "Text") + Styled("Zitat", "Said") + Styled("H9", "Deep") +
+      "<w:p><w:pPr><w:pStyle w:val=\"berschrift1\"/><w:outlineLvl w:val=\"9\"/></w:pPr>" + R("Not a heading") +
+      "</w:p><w:p><w:pPr><w:outlineLvl w:val=\"2\"/></w:pPr>" + R("Three") + "</w:p>";
   EXPECT_EQ(Tree(Package(body, {{"s", "styles", "styles.xml"}}, {{"word/styles.xml", styles}})),
             "header[1] \"Title\" @paragraph 1\n"
             "header[1] \"One\" @paragraph 2\n"
@@ -136,7 +140,8 @@ TEST(Docx, ListsWithLevelsAndKinds) {
       "numbering",
       "<w:abstractNum w:abstractNumId=\"5\"><w:lvl w:ilvl=\"0\"><w:numFmt w:val=\"decimal\"/></w:lvl></w:abstractNum>"
       "<w:abstractNum w:abstractNumId=\"6\"><w:lvl w:ilvl=\"0\"><w:numFmt w:val=\"bullet\"/></w:lvl></w:abstractNum>"
-      "<w:num w:numId=\"1\"><w:abstractNumId w:val=\"5\"/></w:num><w:num w:numId=\"2\"><w:abstractNumId w:val=\"6\"/></w:num>");
+      "<w:num w:numId=\"1\"><w:abstractNumId w:val=\"5\"/></w:num><w:num w:numId=\"2\"><w:abstractNumId "
+      "w:val=\"6\"/></w:num>");
   const std::string body = Item(1, 0, "First") + Item(1, 1, "Inner") + "<w:p/>" + Item(1, 0, "Second") + P("Between") +
                            Item(1, 0, "Third") + Item(2, 0, "Dot") + Item(0, 0, "No list");
   EXPECT_EQ(Tree(Package(body, {{"n", "numbering", "numbering.xml"}}, {{"word/numbering.xml", numbering}})),
@@ -154,11 +159,12 @@ TEST(Docx, ListsWithLevelsAndKinds) {
 
 TEST(Docx, TablesNestAndCellsMerge) {
   const std::string inner = Tbl(Tr(Tc(P("inner"))));
-  const std::string body =
-      Tbl(Tr("<w:trPr><w:tblHeader/></w:trPr>" + Tc(P("Head")) + Tc("<w:tcPr><w:gridSpan w:val=\"2\"/></w:tcPr>" + P("Wide"))) +
-          Tr(Tc("<w:tcPr><w:vMerge w:val=\"restart\"/></w:tcPr>" + P("a") + P("b")) + Tc(P("before") + inner + P("after"))) +
-          Tr(Tc("<w:tcPr><w:vMerge/></w:tcPr><w:p/>") + Tc("<w:p/>"))) +
-      Tbl(Tr(Tc(P("second"))));
+  const std::string body = Tbl(Tr("<w:trPr><w:tblHeader/></w:trPr>" + Tc(P("Head")) +
+                                  Tc("<w:tcPr><w:gridSpan w:val=\"2\"/></w:tcPr>" + P("Wide"))) +
+                               Tr(Tc("<w:tcPr><w:vMerge w:val=\"restart\"/></w:tcPr>" + P("a") + P("b")) +
+                                  Tc(P("before") + inner + P("after"))) +
+                               Tr(Tc("<w:tcPr><w:vMerge/></w:tcPr><w:p/>") + Tc("<w:p/>"))) +
+                           Tbl(Tr(Tc(P("second"))));
   EXPECT_EQ(Tree(Package(body)),
             "table \"\" @table 1\n"
             "  table_row \"\" @table 1 row 1 {\"header\":true}\n"
@@ -182,13 +188,13 @@ TEST(Docx, TablesNestAndCellsMerge) {
 TEST(Docx, TrackedChanges) {
   const std::string deleted_mark = "<w:pPr><w:rPr><w:del w:id=\"1\"/></w:rPr></w:pPr>";
   const std::string body =
-      "<w:p>" + Run("kept ") + "<w:ins>" + Run("added") + "</w:ins><w:del><w:r><w:delText>gone</w:delText></w:r></w:del>" +
-      "<w:moveFrom>" + Run("moved away") + "</w:moveFrom></w:p>" + "<w:p>" + deleted_mark + Run("first half, ") + "</w:p>" +
+      "<w:p>" + R("kept ") + "<w:ins>" + R("added") + "</w:ins><w:del><w:r><w:delText>gone</w:delText></w:r></w:del>" +
+      "<w:moveFrom>" + R("moved away") + "</w:moveFrom></w:p>" + "<w:p>" + deleted_mark + R("first half, ") + "</w:p>" +
       P("second half") +
       "<w:p><w:pPr><w:pPrChange><w:pPr><w:numPr><w:numId w:val=\"3\"/></w:numPr></w:pPr></w:pPrChange></w:pPr>" +
-      Run("was a list") + "</w:p>" +
+      R("was a list") + "</w:p>" +
       Tbl(Tr(Tc(P("stays"))) + Tr("<w:trPr><w:del/></w:trPr>" + Tc(P("row deleted"))) +
-          Tr(Tc("<w:p>" + deleted_mark + Run("last") + "</w:p>") + Tc(P("next cell"))));
+          Tr(Tc("<w:p>" + deleted_mark + R("last") + "</w:p>") + Tc(P("next cell"))));
   EXPECT_EQ(Tree(Package(body)),
             "paragraph \"kept added\" @paragraph 1\n"
             "paragraph \"first half, second half\" @paragraph 2\n"
@@ -206,31 +212,37 @@ TEST(Docx, FieldsLinksAndSpecialCharacters) {
     return "<w:r><w:fldChar w:fldCharType=\"" + std::string(type) + "\"/></w:r>";
   };
   const std::string body =
-      "<w:p>" + field("begin") + "<w:r><w:instrText> HYPERLINK \"http://a.example/\" </w:instrText></w:r>" + field("separate") +
-      Run("shown") + field("end") + "<w:hyperlink r:id=\"h\">" + Run(" linked") + "</w:hyperlink><w:hyperlink w:anchor=\"here\">" +
-      Run(" inside") + "</w:hyperlink></w:p>" + "<w:p>" + field("begin") + "<w:r><w:instrText>IF </w:instrText></w:r>" +
-      field("begin") + field("separate") + Run("nested code") + field("end") + field("separate") + Run("result") + field("end") +
-      "</w:p>" + "<w:p>" + field("begin") + Run("never ended") + "</w:p>" + P("not swallowed") +
-      "<w:p><w:pPr><w:tabs><w:tab w:val=\"left\"/></w:tabs></w:pPr><w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t>"
-      "<w:noBreakHyphen/><w:t>d</w:t><w:softHyphen/><w:sym w:font=\"X\" w:char=\"2192\"/><w:sym w:font=\"X\" w:char=\"F0B7\"/>"
-      "<w:ruby><w:rt><w:r><w:t>reading</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>base</w:t></w:r></w:rubyBase></w:ruby></w:r></w:p>";
+      "<w:p>" + field("begin") + "<w:r><w:instrText> HYPERLINK \"http://a.example/\" </w:instrText></w:r>" +
+      field("separate") + R("shown") + field("end") + "<w:hyperlink r:id=\"h\">" + R(" linked") +
+      "</w:hyperlink><w:hyperlink w:anchor=\"here\">" + R(" inside") + "</w:hyperlink></w:p>" + "<w:p>" +
+      field("begin") + "<w:r><w:instrText>IF </w:instrText></w:r>" + field("begin") + field("separate") +
+      R("nested code") + field("end") + field("separate") + R("result") + field("end") + "</w:p>" + "<w:p>" +
+      field("begin") + R("never ended") + "</w:p>" + P("not swallowed") +
+      "<w:p><w:pPr><w:tabs><w:tab "
+      "w:val=\"left\"/></w:tabs></w:pPr><w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t>"
+      "<w:noBreakHyphen/><w:t>d</w:t><w:softHyphen/><w:sym w:font=\"X\" w:char=\"2192\"/><w:sym w:font=\"X\" "
+      "w:char=\"F0B7\"/>"
+      "<w:ruby><w:rt><w:r><w:t>reading</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>base</w:t></w:r></w:rubyBase></w:ruby></"
+      "w:r></w:p>";
   EXPECT_EQ(Tree(Package(body, {{"h", "hyperlink", "http://b.example/?q=\xC3\xBC&amp;r", true}})),
             "paragraph \"shown linked inside\" @paragraph 1 "
             "{\"links\":[\"http://a.example/\",\"http://b.example/?q=\xC3\xBC&r\",\"#here\"]}\n"
             "paragraph \"result\" @paragraph 2\n"
             "paragraph \"not swallowed\" @paragraph 4\n"
-            "paragraph \"a b\nc-d\xE2\x86\x92" "base\" @paragraph 5\n");
+            "paragraph \"a b\nc-d\xE2\x86\x92"
+            "base\" @paragraph 5\n");
 }
 
 TEST(Docx, TextBoxesOnceAndAfterTheirParagraph) {
   const auto box = [](std::string_view content) {
     return "<w:r><mc:AlternateContent><mc:Choice Requires=\"wps\"><w:drawing><w:txbxContent>" + std::string(content) +
-           "</w:txbxContent></w:drawing></mc:Choice><mc:Fallback><w:pict><v:textbox><w:txbxContent>" + std::string(content) +
-           "</w:txbxContent></v:textbox></w:pict></mc:Fallback></mc:AlternateContent></w:r>";
+           "</w:txbxContent></w:drawing></mc:Choice><mc:Fallback><w:pict><v:textbox><w:txbxContent>" +
+           std::string(content) + "</w:txbxContent></v:textbox></w:pict></mc:Fallback></mc:AlternateContent></w:r>";
   };
   const std::string body =
-      "<w:p>" + Run("before ") + box(P("in the box") + P("two") + Tbl(Tr(Tc(P("boxed cell"))))) + Run("after") + "</w:p>" +
-      Tbl(Tr(Tc("<w:p>" + box("<w:p>" + Run("outer") + box(P("innermost")) + "</w:p>") + Run("cell") + "</w:p>" + P("more"))));
+      "<w:p>" + R("before ") + box(P("in the box") + P("two") + Tbl(Tr(Tc(P("boxed cell"))))) + R("after") + "</w:p>" +
+      Tbl(Tr(
+          Tc("<w:p>" + box("<w:p>" + R("outer") + box(P("innermost")) + "</w:p>") + R("cell") + "</w:p>" + P("more"))));
   EXPECT_EQ(Tree(Package(body)),
             "paragraph \"before after\" @paragraph 1\n"
             "text_box \"in the box\ntwo\" @paragraph 1 text box 1\n"
@@ -247,18 +259,26 @@ TEST(Docx, TextBoxesOnceAndAfterTheirParagraph) {
 
 TEST(Docx, NotesCommentsHeadersAndFooters) {
   const std::string footnotes =
-      Part("footnotes", "<w:footnote w:id=\"-1\" w:type=\"separator\">" + P("---") + "</w:footnote><w:footnote w:id=\"1\">" +
-                            P("A note") + P("of two") + "</w:footnote>");
-  const std::string endnotes = Part("endnotes", "<w:endnote w:id=\"1\">" + P("At the end") + Tbl(Tr(Tc(P("x")))) + "</w:endnote>");
-  const std::string comments = Part("comments", "<w:comment w:id=\"0\" w:author=\"A &quot;B&quot;\" w:date=\"2020-01-02T03:04:05Z\">" +
-                                                    P("Why?") + "</w:comment>");
-  const Parsed parsed = Parse(MakeZip(Package(
-      P("Body"),
-      {{"f", "footnotes", "footnotes.xml"}, {"e", "endnotes", "endnotes.xml"}, {"c", "comments", "comments.xml"},
-       {"h2", "header", "header2.xml"}, {"h1", "header", "header1.xml"}, {"g", "footer", "/word/footer1.xml"}},
-      {{"word/footnotes.xml", footnotes}, {"word/endnotes.xml", endnotes}, {"word/comments.xml", comments},
-       {"word/header1.xml", Part("hdr", P("Top"))}, {"word/header2.xml", Part("hdr", "<w:p/>")},
-       {"word/footer1.xml", Part("ftr", P("Bottom"))}})));
+      Part("footnotes", "<w:footnote w:id=\"-1\" w:type=\"separator\">" + P("---") +
+                            "</w:footnote><w:footnote w:id=\"1\">" + P("A note") + P("of two") + "</w:footnote>");
+  const std::string endnotes =
+      Part("endnotes", "<w:endnote w:id=\"1\">" + P("At the end") + Tbl(Tr(Tc(P("x")))) + "</w:endnote>");
+  const std::string comments =
+      Part("comments", "<w:comment w:id=\"0\" w:author=\"A &quot;B&quot;\" w:date=\"2020-01-02T03:04:05Z\">" +
+                           P("Why?") + "</w:comment>");
+  const Parsed parsed = Parse(MakeZip(Package(P("Body"),
+                                              {{"f", "footnotes", "footnotes.xml"},
+                                               {"e", "endnotes", "endnotes.xml"},
+                                               {"c", "comments", "comments.xml"},
+                                               {"h2", "header", "header2.xml"},
+                                               {"h1", "header", "header1.xml"},
+                                               {"g", "footer", "/word/footer1.xml"}},
+                                              {{"word/footnotes.xml", footnotes},
+                                               {"word/endnotes.xml", endnotes},
+                                               {"word/comments.xml", comments},
+                                               {"word/header1.xml", Part("hdr", P("Top"))},
+                                               {"word/header2.xml", Part("hdr", "<w:p/>")},
+                                               {"word/footer1.xml", Part("ftr", P("Bottom"))}})));
   ASSERT_FALSE(parsed.failure);
   EXPECT_EQ(parsed.sink.Tree(),
             "paragraph \"Body\" @paragraph 1\n"
@@ -274,17 +294,20 @@ TEST(Docx, NotesCommentsHeadersAndFooters) {
 
 TEST(Docx, ImagesEmbeddedObjectsAndProperties) {
   const std::string body =
-      "<w:p>" + Run("See") + "<w:r><w:drawing><wp:docPr id=\"1\" name=\"P\" descr=\"A cat\"/><a:blip r:embed=\"i\"/></w:drawing></w:r>"
-      "<w:r><w:object><o:OLEObject xmlns:o=\"urn:schemas-microsoft-com:office:office\" ProgID=\"Excel.Sheet\" r:id=\"o\"/></w:object></w:r></w:p>";
-  ZipContent package = Package(body, {{"i", "image", "media/cat.png"}, {"o", "package", "embeddings/s.xlsx"}},
-                               {{"docProps/core.xml",
-                                 "<cp:coreProperties xmlns:cp=\"http://schemas.openxmlformats.org/package/2006/metadata/core-properties\""
-                                 " xmlns:dc=\"http://purl.org/dc/elements/1.1/\" xmlns:dcterms=\"http://purl.org/dc/terms/\">"
-                                 "<dc:title>T</dc:title><dc:creator>C</dc:creator><dcterms:created>2020-01-01T00:00:00Z</dcterms:created>"
-                                 "<cp:keywords>k</cp:keywords></cp:coreProperties>"},
-                                {"docProps/app.xml",
-                                 "<Properties xmlns=\"http://schemas.openxmlformats.org/officeDocument/2006/extended-properties\">"
-                                 "<Pages>7</Pages><Application>W</Application><Company>Co</Company></Properties>"}});
+      "<w:p>" + R("See") +
+      "<w:r><w:drawing><wp:docPr id=\"1\" name=\"P\" descr=\"A cat\"/><a:blip r:embed=\"i\"/></w:drawing></w:r>"
+      "<w:r><w:object><o:OLEObject xmlns:o=\"urn:schemas-microsoft-com:office:office\" ProgID=\"Excel.Sheet\" "
+      "r:id=\"o\"/></w:object></w:r></w:p>";
+  ZipContent package = Package(
+      body, {{"i", "image", "media/cat.png"}, {"o", "package", "embeddings/s.xlsx"}},
+      {{"docProps/core.xml",
+        "<cp:coreProperties xmlns:cp=\"http://schemas.openxmlformats.org/package/2006/metadata/core-properties\""
+        " xmlns:dc=\"http://purl.org/dc/elements/1.1/\" xmlns:dcterms=\"http://purl.org/dc/terms/\">"
+        "<dc:title>T</dc:title><dc:creator>C</dc:creator><dcterms:created>2020-01-01T00:00:00Z</dcterms:created>"
+        "<cp:keywords>k</cp:keywords></cp:coreProperties>"},
+       {"docProps/app.xml",
+        "<Properties xmlns=\"http://schemas.openxmlformats.org/officeDocument/2006/extended-properties\">"
+        "<Pages>7</Pages><Application>W</Application><Company>Co</Company></Properties>"}});
   package[0].second = RelsPart({{"r1", "officeDocument", "word/document.xml"},
                                 {"r2", "core-properties", "docProps/core.xml"},
                                 {"r3", "extended-properties", "docProps/app.xml"}});
@@ -305,10 +328,10 @@ TEST(Docx, ImagesEmbeddedObjectsAndProperties) {
 }
 
 TEST(Docx, EmbeddedHtmlIsParsedInPlace) {
-  const Parsed parsed = Parse(MakeZip(Package("<w:altChunk r:id=\"a\"/><w:altChunk r:id=\"b\"/>" + P("after"),
-                                              {{"a", "aFChunk", "a.html"}, {"b", "aFChunk", "b.rtf"}},
-                                              {{"word/a.html", "<html><body><p>chunk text</p></body></html>"},
-                                               {"word/b.rtf", "{\\rtf1 x}"}})));
+  const Parsed parsed = Parse(
+      MakeZip(Package("<w:altChunk r:id=\"a\"/><w:altChunk r:id=\"b\"/>" + P("after"),
+                      {{"a", "aFChunk", "a.html"}, {"b", "aFChunk", "b.rtf"}},
+                      {{"word/a.html", "<html><body><p>chunk text</p></body></html>"}, {"word/b.rtf", "{\\rtf1 x}"}})));
   ASSERT_FALSE(parsed.failure);
   const std::string tree = parsed.sink.Tree();
   EXPECT_TRUE(tree.starts_with("embedded \"\" @paragraph 1 {\"part\":\"word/a.html\"}\n  ")) << tree;
@@ -319,15 +342,18 @@ TEST(Docx, EmbeddedHtmlIsParsedInPlace) {
 }
 
 TEST(Docx, HtmlOfMimeMessages) {
-  EXPECT_EQ(HtmlOfMime("MIME-Version: 1.0\r\nContent-Type: multipart/related;\r\n\tboundary=\"x\"\r\n\r\n--x\r\nContent-Type: "
-                       "text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\na=3Db=\r\nc\r\n--x--\r\n"),
+  EXPECT_EQ(HtmlOfMime(
+                "MIME-Version: 1.0\r\nContent-Type: multipart/related;\r\n\tboundary=\"x\"\r\n\r\n--x\r\nContent-Type: "
+                "text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\na=3Db=\r\nc\r\n--x--\r\n"),
             "a=bc\r");
   EXPECT_EQ(HtmlOfMime("Content-Type: text/html\nContent-Transfer-Encoding: base64\n\naGVsbG8="), "hello");
   EXPECT_EQ(HtmlOfMime("Content-Type: text/plain\n\nx"), "");
 }
 
 TEST(Docx, BrokenOnesAreToldWithPartAndPlace) {
-  const auto failure = [](const ZipContent& package) { return Parse(MakeZip(package)).failure.value_or(ParseFailure{}); };
+  const auto failure = [](const ZipContent& package) {
+    return Parse(MakeZip(package)).failure.value_or(ParseFailure{});
+  };
   ZipContent package = Package(P("x"));
   package[1].second = Part("document", "<w:body>\n<w:p></w:body>");
   EXPECT_EQ(failure(package).reason, "broken");
@@ -342,8 +368,9 @@ TEST(Docx, BrokenOnesAreToldWithPartAndPlace) {
 }
 
 TEST(Docx, ABrokenSidePartIsAWarning) {
-  const Parsed parsed = Parse(MakeZip(Package(P("Body"), {{"s", "styles", "styles.xml"}, {"f", "footnotes", "footnotes.xml"}},
-                                              {{"word/styles.xml", "<w:styles"}, {"word/footnotes.xml", "no xml"}})));
+  const Parsed parsed =
+      Parse(MakeZip(Package(P("Body"), {{"s", "styles", "styles.xml"}, {"f", "footnotes", "footnotes.xml"}},
+                            {{"word/styles.xml", "<w:styles"}, {"word/footnotes.xml", "no xml"}})));
   ASSERT_FALSE(parsed.failure);
   EXPECT_EQ(parsed.sink.Tree(), "paragraph \"Body\" @paragraph 1\n");
   ASSERT_EQ(parsed.sink.warnings.size(), 2u);
@@ -385,7 +412,8 @@ TEST(Docx, LimitsOfTheSinkPassThroughTheParser) {
 std::string RichDocument() {
   std::string body;
   for (int i = 0; i < 20; ++i) {
-    body += Styled("Heading1", "Heading") + Item(1, i % 3, "Item") + Tbl(Tr(Tc(P("a")) + Tc(P("b") + Tbl(Tr(Tc(P("c"))))))) +
+    body += Styled("Heading1", "Heading") + Item(1, i % 3, "Item") +
+            Tbl(Tr(Tc(P("a")) + Tc(P("b") + Tbl(Tr(Tc(P("c"))))))) +
             "<w:p><mc:AlternateContent><mc:Choice><w:txbxContent>" + P("box") +
             "</w:txbxContent></mc:Choice></mc:AlternateContent></w:p>";
   }
@@ -428,11 +456,12 @@ TEST(Docx, MutatedBytesNeverDoHarm) {
 
 TEST(Docx, MutatedXmlNeverDoesHarm) {
   ZipContent package = Package("");
-  const std::string xml = Part(
-      "document", "<w:body>" + Styled("Heading1", "H") + Tbl(Tr(Tc(P("a") + Tbl(Tr(Tc(P("b"))))))) +
-                      "<w:p><w:r><mc:AlternateContent><mc:Choice><w:txbxContent>" + P("c") + Tbl(Tr(Tc(P("d")))) +
-                      "</w:txbxContent></mc:Choice></mc:AlternateContent></w:r></w:p></w:body>");
-  constexpr std::string_view kNames[] = {"w:tbl", "w:tr", "w:tc", "w:p", "w:body", "w:txbxContent", "w:r", "w:footnote", "w:t"};
+  const std::string xml =
+      Part("document", "<w:body>" + Styled("Heading1", "H") + Tbl(Tr(Tc(P("a") + Tbl(Tr(Tc(P("b"))))))) +
+                           "<w:p><w:r><mc:AlternateContent><mc:Choice><w:txbxContent>" + P("c") + Tbl(Tr(Tc(P("d")))) +
+                           "</w:txbxContent></mc:Choice></mc:AlternateContent></w:r></w:p></w:body>");
+  constexpr std::string_view kNames[] = {"w:tbl",         "w:tr", "w:tc",       "w:p", "w:body",
+                                         "w:txbxContent", "w:r",  "w:footnote", "w:t"};
   std::uint64_t state = 7;
   const auto random = [&state](std::uint64_t below) {
     state = state * 6364136223846793005u + 1442695040888963407u;
@@ -447,7 +476,8 @@ TEST(Docx, MutatedXmlNeverDoesHarm) {
     for (const std::string& open : {"<" + from, "</" + from}) {
       const std::string by = open.substr(0, open.size() - from.size()) + to;
       for (std::size_t at = mutated.find(open); at != std::string::npos; at = mutated.find(open, at + by.size())) {
-        if (std::string_view(" >/").find(mutated[at + open.size()]) != std::string_view::npos) mutated.replace(at, open.size(), by);
+        if (std::string_view(" >/").find(mutated[at + open.size()]) != std::string_view::npos)
+          mutated.replace(at, open.size(), by);
       }
     }
     package[1].second = mutated;

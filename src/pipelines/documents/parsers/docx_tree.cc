@@ -132,8 +132,7 @@ void DocxTree::ReleaseWaiting(std::int32_t anchor) {
   for (const Waiting& element : std::exchange(waiting_, {})) {
     std::int32_t parent = element.parent == kAnchor ? anchor : element.parent;
     if (parent < 0) parent = placed[static_cast<std::size_t>(kFirstWaiting - parent)];
-    placed.push_back(
-        sink_.Add(parent, element.type, element.text, element.location, element.level, element.metadata));
+    placed.push_back(sink_.Add(parent, element.type, element.text, element.location, element.level, element.metadata));
   }
 }
 

@@ -21,10 +21,10 @@ struct DocxParagraph {
   std::string text;
   std::vector<std::string> links;
   DocxStyle style;
-  int outline = -1;            // its own level, from 0; -1: as its style says
-  int list = -1;               // its own numbering; 0: none; -1: as its style says
+  int outline = -1;  // its own level, from 0; -1: as its style says
+  int list = -1;     // its own numbering; 0: none; -1: as its style says
   int list_level = -1;
-  bool mark_deleted = false;   // runs on into the next paragraph
+  bool mark_deleted = false;  // runs on into the next paragraph
 };
 
 // Not thread-safe. What the sink throws passes through.

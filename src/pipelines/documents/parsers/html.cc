@@ -112,7 +112,7 @@ void HtmlMetadata::Meta(HtmlNode meta) {
 void HtmlMetadata::Named(std::string name, std::string content) {
   struct Known {
     std::string_view name;
-    std::string DocumentMetadata::* member;
+    std::string DocumentMetadata::*member;
   };
   static constexpr std::array kKnown = {
       Known{"author", &DocumentMetadata::author},
@@ -167,7 +167,7 @@ void HtmlMetadata::Store(DocumentMetadata& metadata) const {
 std::optional<ParseFailure> ParseHtml(const ParserInput& input, ElementSink& sink) {
   const DecodedText decoded = DecodeText(input.bytes, DeclaredCharset(input.bytes));
   if (decoded.lossy) sink.Warn("some bytes are not " + decoded.charset + " text; they were replaced");
-  const HtmlDocument document(decoded.text, input.limits.max_depth);
+  const HtmlDocument document(decoded.text, input.limits.max_depth, HtmlKeep::kText);
   HtmlMetadata found;
   HtmlWalk(sink, found).Run(document.root());
   DocumentMetadata& metadata = sink.metadata();

@@ -115,22 +115,51 @@ enum class Guard : std::uint8_t {
 constexpr auto kGuards = [] {
   std::array<Guard, MyHTML_TAG_LAST_ENTRY> guards{};
   for (const auto flat :
-       {MyHTML_TAG__TEXT, MyHTML_TAG__COMMENT, MyHTML_TAG__DOCTYPE, MyHTML_TAG__END_OF_FILE, MyHTML_TAG_AREA,
-        MyHTML_TAG_BASE, MyHTML_TAG_BASEFONT, MyHTML_TAG_BGSOUND, MyHTML_TAG_BR, MyHTML_TAG_COL, MyHTML_TAG_EMBED,
-        MyHTML_TAG_FRAME, MyHTML_TAG_HR, MyHTML_TAG_IFRAME, MyHTML_TAG_IMAGE, MyHTML_TAG_IMG, MyHTML_TAG_INPUT,
-        MyHTML_TAG_KEYGEN, MyHTML_TAG_LINK, MyHTML_TAG_META, MyHTML_TAG_NOEMBED, MyHTML_TAG_NOFRAMES,
-        MyHTML_TAG_NOSCRIPT, MyHTML_TAG_PARAM, MyHTML_TAG_PLAINTEXT, MyHTML_TAG_SCRIPT, MyHTML_TAG_SOURCE,
-        MyHTML_TAG_STYLE, MyHTML_TAG_TEXTAREA, MyHTML_TAG_TITLE, MyHTML_TAG_TRACK, MyHTML_TAG_WBR, MyHTML_TAG_XMP}) {
+       {MyHTML_TAG__TEXT,   MyHTML_TAG__COMMENT, MyHTML_TAG__DOCTYPE, MyHTML_TAG__END_OF_FILE, MyHTML_TAG_AREA,
+        MyHTML_TAG_BASE,    MyHTML_TAG_BASEFONT, MyHTML_TAG_BGSOUND,  MyHTML_TAG_BR,           MyHTML_TAG_COL,
+        MyHTML_TAG_EMBED,   MyHTML_TAG_FRAME,    MyHTML_TAG_HR,       MyHTML_TAG_IFRAME,       MyHTML_TAG_IMAGE,
+        MyHTML_TAG_IMG,     MyHTML_TAG_INPUT,    MyHTML_TAG_KEYGEN,   MyHTML_TAG_LINK,         MyHTML_TAG_META,
+        MyHTML_TAG_NOEMBED, MyHTML_TAG_NOFRAMES, MyHTML_TAG_NOSCRIPT, MyHTML_TAG_PARAM,        MyHTML_TAG_PLAINTEXT,
+        MyHTML_TAG_SCRIPT,  MyHTML_TAG_SOURCE,   MyHTML_TAG_STYLE,    MyHTML_TAG_TEXTAREA,     MyHTML_TAG_TITLE,
+        MyHTML_TAG_TRACK,   MyHTML_TAG_WBR,      MyHTML_TAG_XMP}) {
     guards[flat] = Guard::kFlat;
   }
-  for (const auto formatting :
-       {MyHTML_TAG_A, MyHTML_TAG_B, MyHTML_TAG_BIG, MyHTML_TAG_CODE, MyHTML_TAG_EM, MyHTML_TAG_FONT, MyHTML_TAG_I,
-        MyHTML_TAG_NOBR, MyHTML_TAG_S, MyHTML_TAG_SMALL, MyHTML_TAG_STRIKE, MyHTML_TAG_STRONG, MyHTML_TAG_TT,
-        MyHTML_TAG_U}) {
+  for (const auto formatting : {MyHTML_TAG_A, MyHTML_TAG_B, MyHTML_TAG_BIG, MyHTML_TAG_CODE, MyHTML_TAG_EM,
+                                MyHTML_TAG_FONT, MyHTML_TAG_I, MyHTML_TAG_NOBR, MyHTML_TAG_S, MyHTML_TAG_SMALL,
+                                MyHTML_TAG_STRIKE, MyHTML_TAG_STRONG, MyHTML_TAG_TT, MyHTML_TAG_U}) {
     guards[formatting] = Guard::kFormatting;
   }
   guards[MyHTML_TAG_HTML] = guards[MyHTML_TAG_BODY] = Guard::kBody;
   return guards;
+}();
+
+// Elements whose attributes say something of the text, to the walk or to the tree's builder.
+constexpr auto kTelling = [] {
+  std::array<bool, MyHTML_TAG_LAST_ENTRY> telling{};
+  for (const auto tag : {MyHTML_TAG_A, MyHTML_TAG_ANNOTATION_XML, MyHTML_TAG_BASE, MyHTML_TAG_BODY, MyHTML_TAG_CODE,
+                         MyHTML_TAG_FONT, MyHTML_TAG_HTML, MyHTML_TAG_IMAGE, MyHTML_TAG_IMG, MyHTML_TAG_INPUT,
+                         MyHTML_TAG_META, MyHTML_TAG_PRE, MyHTML_TAG_TD, MyHTML_TAG_TH}) {
+    telling[tag] = true;
+  }
+  return telling;
+}();
+
+// Elements that start and end a line: white space next to their tags is no text.
+constexpr auto kLineEnds = [] {
+  std::array<bool, MyHTML_TAG_LAST_ENTRY> ends{};
+  for (const auto tag :
+       {MyHTML_TAG_ADDRESS, MyHTML_TAG_ARTICLE, MyHTML_TAG_ASIDE,  MyHTML_TAG_BLOCKQUOTE, MyHTML_TAG_BODY,
+        MyHTML_TAG_BR,      MyHTML_TAG_CAPTION, MyHTML_TAG_CENTER, MyHTML_TAG_DD,         MyHTML_TAG_DIV,
+        MyHTML_TAG_DL,      MyHTML_TAG_DT,      MyHTML_TAG_FIGURE, MyHTML_TAG_FOOTER,     MyHTML_TAG_FORM,
+        MyHTML_TAG_H1,      MyHTML_TAG_H2,      MyHTML_TAG_H3,     MyHTML_TAG_H4,         MyHTML_TAG_H5,
+        MyHTML_TAG_H6,      MyHTML_TAG_HEAD,    MyHTML_TAG_HEADER, MyHTML_TAG_HR,         MyHTML_TAG_HTML,
+        MyHTML_TAG_LI,      MyHTML_TAG_LINK,    MyHTML_TAG_MAIN,   MyHTML_TAG_META,       MyHTML_TAG_NAV,
+        MyHTML_TAG_OL,      MyHTML_TAG_OPTION,  MyHTML_TAG_P,      MyHTML_TAG_SECTION,    MyHTML_TAG_TABLE,
+        MyHTML_TAG_TBODY,   MyHTML_TAG_TD,      MyHTML_TAG_TFOOT,  MyHTML_TAG_TH,         MyHTML_TAG_THEAD,
+        MyHTML_TAG_TR,      MyHTML_TAG_UL}) {
+    ends[tag] = true;
+  }
+  return ends;
 }();
 
 Guard GuardOf(std::size_t tag) { return tag < kGuards.size() ? kGuards[tag] : Guard::kNested; }
@@ -152,7 +181,8 @@ const myhtml_token_attr_t* FindAttribute(const myhtml_tree_node_t* node, std::st
 }  // namespace
 
 struct HtmlDocument::Impl {
-  explicit Impl(int depth) : max_depth(static_cast<std::size_t>(std::max(depth, 8))) {}
+  Impl(int depth, HtmlKeep kept)
+      : max_depth(static_cast<std::size_t>(std::max(depth, 8))), whole(kept == HtmlKeep::kAll) {}
   ~Impl() { Close(); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -162,7 +192,7 @@ struct HtmlDocument::Impl {
     if (parser == nullptr || myhtml_init(parser, MyHTML_OPTIONS_PARSE_MODE_SINGLE, 1, 0) != 0) throw std::bad_alloc();
     tree = myhtml_tree_create();
     if (tree == nullptr || myhtml_tree_init(tree, parser) != 0) throw std::bad_alloc();
-    myhtml_callback_after_token_done_set(tree, &Impl::Token, this);
+    myhtml_callback_before_token_done_set(tree, &Impl::Token, this);
     myhtml_encoding_set(tree, MyENCODING_UTF_8);
   }
   void Close() {
@@ -180,13 +210,27 @@ struct HtmlDocument::Impl {
   }
 
   static void* Token(myhtml_tree_t*, myhtml_token_node_t* token, void* self) {
-    static_cast<Impl*>(self)->Filter(*token);
+    Impl& impl = *static_cast<Impl*>(self);
+    impl.tree->parse_flags = impl.whole ? MyHTML_TREE_PARSE_FLAGS_CLEAN : impl.Thin(*token);
+    impl.Filter(*token);
     return self;
   }
 
-  // Sees each token before the tree does. What would make the tree too deep becomes a comment.
+  // Leaves out what is not of the text: comments, most attributes, and white space that follows this token where it is
+  // none of the text. A third of all nodes is such white space. Returns the flags that do it.
+  static myhtml_tree_parse_flags_t Thin(myhtml_token_node_t& token) {
+    const std::size_t tag = token.tag_id;
+    if (tag == MyHTML_TAG__TEXT) return MyHTML_TREE_PARSE_FLAGS_CLEAN;
+    if (tag == MyHTML_TAG__COMMENT) return MyHTML_TREE_PARSE_FLAGS_WITHOUT_BUILD_TREE;
+    const bool known = tag < MyHTML_TAG_LAST_ENTRY;
+    if (!known || !kTelling[tag]) token.attr_first = token.attr_last = nullptr;
+    return known && kLineEnds[tag] ? MyHTML_TREE_PARSE_FLAGS_SKIP_WHITESPACE_TOKEN : MyHTML_TREE_PARSE_FLAGS_CLEAN;
+  }
+
+  // Sees each token before the tree does, and before its text and attributes are decoded. What would make the tree too
+  // deep is left out.
   void Filter(myhtml_token_node_t& token) {
-    if (token.tag_id == MyHTML_TAG__TEXT) return MakeRoom(token.str.length);
+    if (token.tag_id == MyHTML_TAG__TEXT) return MakeRoom(token.raw_length);
     if (token.tag_id >= MyHTML_TAG_LAST_ENTRY + kMaxNames && !masked) longjmp(too_many_names, 1);
     const Guard guard = GuardOf(token.tag_id);
     if (guard == Guard::kFlat) return;
@@ -243,13 +287,14 @@ struct HtmlDocument::Impl {
            mode == MyHTML_INSERTION_MODE_IN_TABLE_BODY || mode == MyHTML_INSERTION_MODE_IN_ROW;
   }
 
-  static void LeaveOut(myhtml_token_node_t& token) {
-    token.tag_id = MyHTML_TAG__COMMENT;
-    token.type = static_cast<myhtml_token_type>(
-        token.type & ~(MyHTML_TOKEN_TYPE_CLOSE | MyHTML_TOKEN_TYPE_OPEN | MyHTML_TOKEN_TYPE_CLOSE_SELF));
+  // The tree never sees this token; the flag holds until the next one.
+  void LeaveOut(myhtml_token_node_t& token) {
+    token.attr_first = token.attr_last = nullptr;
+    tree->parse_flags = MyHTML_TREE_PARSE_FLAGS_WITHOUT_BUILD_TREE;
   }
 
   std::size_t max_depth;
+  bool whole;  // everything is kept
   myhtml_t* parser = nullptr;
   myhtml_tree_t* tree = nullptr;
   std::jmp_buf too_many_names;
@@ -282,11 +327,12 @@ std::string MaskNames(std::string_view text) {
 
 }  // namespace
 
-HtmlDocument::HtmlDocument(std::string_view text, int max_depth) : impl_(std::make_unique<Impl>(max_depth)) {
+HtmlDocument::HtmlDocument(std::string_view text, int max_depth, HtmlKeep keep)
+    : impl_(std::make_unique<Impl>(max_depth, keep)) {
   impl_->Open();
   if (impl_->Parse(text)) return;
   const std::string masked = MaskNames(text);
-  impl_ = std::make_unique<Impl>(max_depth);
+  impl_ = std::make_unique<Impl>(max_depth, keep);
   impl_->masked = true;
   impl_->Open();
   impl_->Parse(masked);
@@ -299,6 +345,9 @@ HtmlNode HtmlDocument::root() const { return HtmlNode(impl_->tree->document); }
 bool HtmlDocument::flattened() const { return impl_->flattened; }
 
 HtmlTag HtmlNode::tag() const {
+  // A tree is larger than caches: what is looked at next is asked for now.
+  if (Node(node_)->next != nullptr) __builtin_prefetch(Node(node_)->next->token);
+  if (Node(node_)->child != nullptr) __builtin_prefetch(Node(node_)->child->token);
   const auto id = Node(node_)->tag_id;
   return id < kTags.size() ? kTags[id] : HtmlTag::kOther;
 }

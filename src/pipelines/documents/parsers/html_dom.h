@@ -124,11 +124,19 @@ class HtmlNode {
   const void* node_ = nullptr;
 };
 
+// What of a document is kept.
+enum class HtmlKeep : std::uint8_t {
+  kAll,
+  // What matters to its text, which is faster: attributes of links, images, cells, <meta> and other elements where they
+  // say something of the text; no white space at the beginning and end of lines.
+  kText,
+};
+
 class HtmlDocument {
  public:
   // Builds the tree of any UTF-8 text, nested at most about `max_depth` deep: elements below that are left out, and
   // their content belongs to the last one that is in. Throws std::bad_alloc. The text need not outlive the document.
-  HtmlDocument(std::string_view text, int max_depth);
+  HtmlDocument(std::string_view text, int max_depth, HtmlKeep keep = HtmlKeep::kAll);
   ~HtmlDocument();
   HtmlDocument(const HtmlDocument&) = delete;
   HtmlDocument& operator=(const HtmlDocument&) = delete;

@@ -24,18 +24,18 @@ constexpr auto kKinds = [] {
   const auto set = [&](Kind kind, std::initializer_list<HtmlTag> tags) {
     for (const HtmlTag tag : tags) kinds[static_cast<std::size_t>(tag)] = kind;
   };
-  set(Kind::kBlock, {HtmlTag::kAddress, HtmlTag::kArticle,  HtmlTag::kAside,    HtmlTag::kBody,    HtmlTag::kCenter,
-                     HtmlTag::kDetails, HtmlTag::kDialog,   HtmlTag::kDiv,      HtmlTag::kFieldset, HtmlTag::kFigure,
-                     HtmlTag::kFooter,  HtmlTag::kForm,     HtmlTag::kFrameset, HtmlTag::kHead,    HtmlTag::kHeader,
-                     HtmlTag::kHgroup,  HtmlTag::kHtml,     HtmlTag::kLegend,   HtmlTag::kMain,    HtmlTag::kNav,
-                     HtmlTag::kP,       HtmlTag::kSection,  HtmlTag::kSummary,  HtmlTag::kSvgText, HtmlTag::kTbody,
+  set(Kind::kBlock, {HtmlTag::kAddress, HtmlTag::kArticle, HtmlTag::kAside,    HtmlTag::kBody,     HtmlTag::kCenter,
+                     HtmlTag::kDetails, HtmlTag::kDialog,  HtmlTag::kDiv,      HtmlTag::kFieldset, HtmlTag::kFigure,
+                     HtmlTag::kFooter,  HtmlTag::kForm,    HtmlTag::kFrameset, HtmlTag::kHead,     HtmlTag::kHeader,
+                     HtmlTag::kHgroup,  HtmlTag::kHtml,    HtmlTag::kLegend,   HtmlTag::kMain,     HtmlTag::kNav,
+                     HtmlTag::kP,       HtmlTag::kSection, HtmlTag::kSummary,  HtmlTag::kSvgText,  HtmlTag::kTbody,
                      HtmlTag::kTfoot,   HtmlTag::kThead});
-  set(Kind::kOwner,
-      {HtmlTag::kBlockquote, HtmlTag::kCaption, HtmlTag::kDd,   HtmlTag::kDir,  HtmlTag::kDl,      HtmlTag::kDt,
-       HtmlTag::kFigcaption, HtmlTag::kH1,      HtmlTag::kH2,   HtmlTag::kH3,   HtmlTag::kH4,      HtmlTag::kH5,
-       HtmlTag::kH6,         HtmlTag::kHr,      HtmlTag::kLi,   HtmlTag::kMenu, HtmlTag::kListing, HtmlTag::kOl,
-       HtmlTag::kPlaintext,  HtmlTag::kPre,     HtmlTag::kSelect, HtmlTag::kTable, HtmlTag::kTd,  HtmlTag::kTextarea,
-       HtmlTag::kTh,         HtmlTag::kTr,      HtmlTag::kUl,   HtmlTag::kXmp});
+  set(Kind::kOwner, {HtmlTag::kBlockquote, HtmlTag::kCaption,    HtmlTag::kDd, HtmlTag::kDir,       HtmlTag::kDl,
+                     HtmlTag::kDt,         HtmlTag::kFigcaption, HtmlTag::kH1, HtmlTag::kH2,        HtmlTag::kH3,
+                     HtmlTag::kH4,         HtmlTag::kH5,         HtmlTag::kH6, HtmlTag::kHr,        HtmlTag::kLi,
+                     HtmlTag::kMenu,       HtmlTag::kListing,    HtmlTag::kOl, HtmlTag::kPlaintext, HtmlTag::kPre,
+                     HtmlTag::kSelect,     HtmlTag::kTable,      HtmlTag::kTd, HtmlTag::kTextarea,  HtmlTag::kTh,
+                     HtmlTag::kTr,         HtmlTag::kUl,         HtmlTag::kXmp});
   set(Kind::kSkip, {HtmlTag::kDatalist, HtmlTag::kIframe, HtmlTag::kNoembed, HtmlTag::kNoframes, HtmlTag::kNoscript,
                     HtmlTag::kScript, HtmlTag::kStyle, HtmlTag::kTemplate});
   set(Kind::kSpecial, {HtmlTag::kA, HtmlTag::kBr, HtmlTag::kButton, HtmlTag::kImg, HtmlTag::kInput, HtmlTag::kMeta,
@@ -135,15 +135,15 @@ bool HtmlWalk::Enter(HtmlNode node) {
     return false;
   }
   if (tag == HtmlTag::kComment) return false;
-  Open open;
-  open.node = node;
-  open.number = static_cast<std::uint32_t>(counts_.Next(node.name_id()));
-  open.as_is = as_is;
-  open.around = block_depth_;
+  const auto number = static_cast<std::uint32_t>(counts_.Next(node.name_id()));
   const Kind kind = kKinds[static_cast<std::size_t>(tag)];
   if (kind == Kind::kSkip) return false;
   if (kind == Kind::kBlock || kind == Kind::kOwner) Flush();
-  open_.push_back(open);
+  Open& open = open_.emplace_back();
+  open.node = node;
+  open.number = number;
+  open.as_is = as_is;
+  open.around = block_depth_;
   counts_.Enter();
   if (kind == Kind::kBlock || kind == Kind::kOwner) {
     EnterBlock(node, tag, kind == Kind::kOwner);
@@ -164,15 +164,16 @@ void HtmlWalk::EnterBlock(HtmlNode node, HtmlTag tag, bool owner) {
   owners_.push_back(OwnerOf(tag, node));
   owners_.back().depth = open_.size();
   const ElementType type = owners_.back().type;
-  open.as_is = open.as_is || type == ElementType::kPreformatted || type == ElementType::kCodeBlock ||
-               tag == HtmlTag::kTextarea;
+  open.as_is =
+      open.as_is || type == ElementType::kPreformatted || type == ElementType::kCodeBlock || tag == HtmlTag::kTextarea;
 }
 
 // Whether the element is to be walked into.
 bool HtmlWalk::EnterInline(HtmlNode node, HtmlTag tag) {
   switch (tag) {
     case HtmlTag::kA:
-      if (const auto href = TrimHtml(node.Attribute("href")); !href.empty() && !StartsIgnoringCase(href, "javascript:")) {
+      if (const auto href = TrimHtml(node.Attribute("href"));
+          !href.empty() && !StartsIgnoringCase(href, "javascript:")) {
         flow_.OpenLink(href);
         open_.back().link = true;
       }
@@ -205,7 +206,7 @@ bool HtmlWalk::EnterInline(HtmlNode node, HtmlTag tag) {
 }
 
 void HtmlWalk::Leave() {
-  const Open open = open_.back();
+  const Open& open = open_.back();
   if (open.block) {
     Flush();
     if (open.owner) {
@@ -321,7 +322,8 @@ void HtmlWalk::Flush() {
   if (!text.empty()) parent = FlushText(text);
   if (!flow_.asides().empty()) {
     if (parent < 0) parent = AddOwners({}, {});
-    for (const auto& aside : flow_.asides()) sink_.Add(parent, aside.type, aside.text, aside.location, 0, aside.metadata);
+    for (const auto& aside : flow_.asides())
+      sink_.Add(parent, aside.type, aside.text, aside.location, 0, aside.metadata);
   }
   flow_.Clear();
 }

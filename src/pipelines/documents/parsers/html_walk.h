@@ -63,8 +63,8 @@ class HtmlWalk {
     bool owner = false;
     bool as_is = false;  // white space counts, here and below
     bool link = false;
-    bool spaced = false;       // text after it is another word
-    std::size_t around = 0;    // depth of the block around it
+    bool spaced = false;     // text after it is another word
+    std::size_t around = 0;  // depth of the block around it
   };
 
   void Walk(HtmlNode document);

@@ -31,8 +31,7 @@ class Lines {
 
   std::optional<ParseFailure> Finish() {
     if (good_ == 0) {
-      return ParseFailure{"broken", bad_ == 0 ? "there is no line with a value"
-                                              : "no line is JSON; " + first_bad_};
+      return ParseFailure{"broken", bad_ == 0 ? "there is no line with a value" : "no line is JSON; " + first_bad_};
     }
     if (bad_ > kMaxNamedLines) {
       sink_.Warn(std::to_string(bad_ - kMaxNamedLines) + " more lines are not JSON; kept as text");

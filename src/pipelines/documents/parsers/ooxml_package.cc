@@ -75,10 +75,11 @@ std::string Trimmed(const std::string& text) {
 
 std::string ExtraProperties(const PropertiesHandler& properties) {
   using Tag = OoxmlTag;
-  constexpr std::pair<Tag, std::string_view> kNames[] = {
-      {Tag::kPropDescription, "description"}, {Tag::kPropCategory, "category"},
-      {Tag::kPropLastModifiedBy, "last_modified_by"}, {Tag::kPropCompany, "company"},
-      {Tag::kPropTemplate, "template"}};
+  constexpr std::pair<Tag, std::string_view> kNames[] = {{Tag::kPropDescription, "description"},
+                                                         {Tag::kPropCategory, "category"},
+                                                         {Tag::kPropLastModifiedBy, "last_modified_by"},
+                                                         {Tag::kPropCompany, "company"},
+                                                         {Tag::kPropTemplate, "template"}};
   base::json::object extra;
   for (const auto& [tag, name] : kNames) {
     const auto found = properties.values.find(tag);

@@ -192,7 +192,8 @@ struct OoxmlReader::Expat {
     if (parser == nullptr) throw std::bad_alloc();
     XML_SetUserData(parser, this);
     XML_SetElementHandler(
-        parser, [](void* self, const char* name, const char** attributes) {
+        parser,
+        [](void* self, const char* name, const char** attributes) {
           Guard(self, [&](OoxmlReader& r) { r.Start(name, attributes); });
         },
         [](void* self, const char* name) { Guard(self, [&](OoxmlReader& r) { r.End(name); }); });

@@ -21,16 +21,10 @@ namespace millrace::documents {
 namespace {
 
 constexpr std::size_t kMaxNamedEntities = 20;
-constexpr int kMaxInText = 8;              // depth of elements that become part of a text; each is copied into the next
+constexpr int kMaxInText = 8;  // depth of elements that become part of a text; each is copied into the next
 constexpr std::size_t kPiece = 256u << 20;  // expat counts in int
 
 bool White(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && White(text.front())) text.remove_prefix(1);
-  while (!text.empty() && White(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 // Text gathered with white space collapsed to single spaces.
 class Gathered {
@@ -237,7 +231,8 @@ class XmlBuilder {
 
   void WarnEntity(std::string_view name) {
     if (warned_.size() >= kMaxNamedEntities || !warned_.emplace(name.substr(0, 100)).second) return;
-    sink_.Warn("the entity &" + std::string(name.substr(0, 100)) + "; is not declared; in text it is kept as it stands");
+    sink_.Warn("the entity &" + std::string(name.substr(0, 100)) +
+               "; is not declared; in text it is kept as it stands");
   }
 
   XML_Parser parser_;
@@ -342,7 +337,8 @@ std::optional<ParseFailure> ParseXml(const ParserInput& input, ElementSink& sink
   if (decoded.lossy) sink.Warn("some bytes are not " + decoded.charset + " text; they were replaced");
   if (sink.metadata().media_type.empty()) sink.metadata().media_type = "application/xml";
   sink.metadata().charset = decoded.charset;
-  // The text is UTF-8 now, whatever the declaration says; and its standalone="yes" would make undeclared entities fatal.
+  // The text is UTF-8 now, whatever the declaration says; and its standalone="yes" would make undeclared entities
+  // fatal.
   const std::size_t declaration = Declaration(decoded.text).size();
   std::replace_if(
       decoded.text.begin(), decoded.text.begin() + static_cast<std::ptrdiff_t>(declaration),

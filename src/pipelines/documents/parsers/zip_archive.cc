@@ -109,8 +109,7 @@ Result<void> LibzipArchive::CheckLimits(const ZipMember& member, std::int64_t un
   return {};
 }
 
-Result<void> LibzipArchive::Stream(std::string_view name,
-                                   const std::function<Result<void>(std::string_view)>& each) {
+Result<void> LibzipArchive::Stream(std::string_view name, const std::function<Result<void>(std::string_view)>& each) {
   const ZipMember* member = Find(name);
   if (member == nullptr) {
     return fail(ErrorCode::kNotFound, "the zip archive has no member '" + std::string(name) + "'");
@@ -141,6 +140,8 @@ Result<void> LibzipArchive::Stream(std::string_view name,
 }  // namespace
 
 Result<std::unique_ptr<ZipArchive>> ZipArchive::Open(std::string_view bytes, const ZipLimits& limits) {
+  // libzip takes no bytes at all for an archive without members.
+  if (bytes.empty()) return fail(ErrorCode::kCorrupt, "not a zip archive: it has no bytes");
   zip_error_t error;
   zip_error_init(&error);
   zip_source_t* source = zip_source_buffer_create(bytes.data(), bytes.size(), 0, &error);

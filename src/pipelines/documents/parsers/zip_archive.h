@@ -25,9 +25,9 @@ struct ZipLimits {
 };
 
 struct ZipMember {
-  std::string name;          // as stored; UTF-8 as libzip reads it
-  std::int64_t size = 0;     // unpacked, as declared: a hint
-  std::int64_t packed = 0;   // as declared
+  std::string name;         // as stored; UTF-8 as libzip reads it
+  std::int64_t size = 0;    // unpacked, as declared: a hint
+  std::int64_t packed = 0;  // as declared
   bool encrypted = false;
 };
 

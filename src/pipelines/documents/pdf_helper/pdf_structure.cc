@@ -32,8 +32,8 @@ void ReplaceAll(std::string& text, std::string_view what, std::string_view by) {
   }
 }
 
-// The first value of an element of the XMP packet: <dc:title><rdf:Alt><rdf:li xml:lang="..">text</rdf:li>. Enough for a title, and
-// not a parser.
+// The first value of an element of the XMP packet: <dc:title><rdf:Alt><rdf:li xml:lang="..">text</rdf:li>. Enough for a
+// title, and not a parser.
 std::string XmpValue(std::string_view xmp, std::string_view element) {
   const std::size_t open = xmp.find("<" + std::string(element));
   if (open == std::string_view::npos) return {};

@@ -19,7 +19,8 @@ struct PdfOutlineItem {
 // Text of Poppler as UTF-8, as AppendPdfText gives it, on one line.
 std::string PdfString(const poppler::ustring& text);
 
-// Title, author, subject, keywords, producer, dates (ISO 8601, UTC), pages; the title from the XMP packet when the other one has none.
+// Title, author, subject, keywords, producer, dates (ISO 8601, UTC), pages; the title from the XMP packet when the
+// other one has none.
 void ReadPdfMetadata(const poppler::document& document, DocumentMetadata& metadata);
 
 // The outline in order, at most `max_items`.

@@ -1,4 +1,5 @@
-// From the text of a PDF page, as lines in reading order, to paragraphs, list items and headings. Knows nothing of Poppler.
+// From the text of a PDF page, as lines in reading order, to paragraphs, list items and headings. Knows nothing of
+// Poppler.
 //
 // A PDF has no paragraphs: it has glyphs at places. What is here are rules of thumb over lines: an empty line ends a
 // paragraph, and so does a line clearly shorter than its neighbours that ends a sentence; a word cut by a hyphen at a
@@ -32,8 +33,8 @@ class PdfHeadings {
   std::unordered_map<std::string, std::vector<int>> expected_;
 };
 
-// Text in UTF-16 as UTF-8 for SplitPdfText: ligatures (U+FB00 to U+FB06) as letters, no control characters but line ends, soft
-// hyphens only where a line ends. Appends to `out`.
+// Text in UTF-16 as UTF-8 for SplitPdfText: ligatures (U+FB00 to U+FB06) as letters, no control characters but line
+// ends, soft hyphens only where a line ends. Appends to `out`.
 void AppendPdfText(const unsigned short* text, std::size_t size, std::string& out);
 
 // The blocks of one page's text.

@@ -87,7 +87,8 @@ void Misbehave(std::string_view order) {
     for (std::atomic<unsigned> turns{0};; ++turns) {
     }
   }
-  if (order.starts_with("!sleep")) {
+  if (order.starts_with("!stop")) ::raise(SIGSTOP);  // tells its parent that it is at work
+  if (order.starts_with("!sleep") || order.starts_with("!stop")) {
     for (;;) ::pause();
   }
   if (order.starts_with("!family")) {  // a child of its own, which must not be left behind
@@ -109,7 +110,7 @@ void Misbehave(std::string_view order) {
   LieIfAsked(order);
 }
 
-std::optional<ParseFailure> Probe(const ParserInput& input, ElementSink& sink) {
+std::optional<ParseFailure> Probe(ElementSink& sink) {
   rlimit files{}, core{};
   ::getrlimit(RLIMIT_NOFILE, &files);
   ::getrlimit(RLIMIT_CORE, &core);
@@ -129,7 +130,7 @@ std::optional<ParseFailure> Probe(const ParserInput& input, ElementSink& sink) {
 
 std::optional<ParseFailure> Parse(const ParserInput& input, ElementSink& sink) {
   if (input.bytes.starts_with("!")) Misbehave(input.bytes);
-  if (input.bytes.starts_with("?")) return Probe(input, sink);
+  if (input.bytes.starts_with("?")) return Probe(sink);
   return ParseByContent(input, sink);
 }
 
