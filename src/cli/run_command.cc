@@ -124,13 +124,13 @@ class RunWatch {
   std::jthread thread_;
 };
 
-base::LogOptions LogOptionsOf(const runtime::Config& config, bool json) {
+base::LogOptions LogOptionsOf(const runtime::Config& config) {
   base::LogOptions log = config.log(IsTerminal(stderr));
   if (config.Get("log.level").value != "auto") return log;
   // Nobody asked for a log: trouble with the machine is shown, single documents are left to the summary.
   log.level = base::Level::kError;
   log.filter = FilterLogUnderBar;
-  if (json && config.Get("log.structured").value == "auto") log.structured = false;
+  if (config.Get("log.structured").value == "auto") log.structured = false;
   return log;
 }
 
@@ -192,7 +192,7 @@ int Run(Cli& cli, const RunOptions& options) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
   for (const std::string& warning : config->warnings()) PrintWarning(warning);
-  base::ConfigureLog(LogOptionsOf(*config, cli.json));
+  base::ConfigureLog(LogOptionsOf(*config));
   const auto plan = ReadPlan(*config, options.words);
   if (!plan) return PrintError(plan.error().message, "millrace run --help");
   const auto spec = SpecOf(*config, *plan);

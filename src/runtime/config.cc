@@ -23,7 +23,7 @@ Environment ProcessEnvironment() {
 std::string Origin::Text() const {
   switch (kind) {
     case OriginKind::kFile:
-      return "file " + where;
+      return fmt::format("file {}:{}", where, line);
     case OriginKind::kEnvironment:
       return "environment " + where;
     case OriginKind::kFlag:

@@ -28,7 +28,8 @@ enum class OriginKind { kDefault, kFile, kEnvironment, kFlag };
 // Where a value came from: "default", "file ./millrace.yaml:12", "environment DATABASE_URL", "flag --db".
 struct Origin {
   OriginKind kind = OriginKind::kDefault;
-  std::string where;
+  std::string where;  // the file, the variable or the flag
+  int line = 0;       // of the file
   [[nodiscard]] std::string Text() const;
 };
 

@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 #include <stdexcept>
+#include <tuple>
 
 #include "engine/run_identity.h"
 #include "runtime/config_sections.h"
@@ -63,6 +64,12 @@ Config ConfigLoader::Load() {
   ResolveDatabase();
   CheckLater();
   CheckWorker();
+  // In the file's order, whatever order they were found in.
+  const auto place = [this](const base::YamlProblem& problem) {
+    return std::tuple(problem.file != config_.file_, problem.line, problem.column);
+  };
+  std::stable_sort(config_.problems_.begin(), config_.problems_.end(),
+                   [&](const auto& a, const auto& b) { return place(a) < place(b); });
   return std::move(config_);
 }
 
@@ -80,7 +87,7 @@ void ConfigLoader::Problem(const Setting& setting, std::string message) {
                              : kind == OriginKind::kFlag      ? "flag "
                                                               : "") +
                             setting.origin.where;
-  config_.problems_.push_back({place, 0, 0, setting.key, std::move(message)});
+  config_.problems_.push_back({place, setting.origin.line, 0, setting.key, std::move(message)});
 }
 
 void ConfigLoader::SetDefaults() {
@@ -145,7 +152,7 @@ void ConfigLoader::ReadGroup(base::YamlMap& map, const std::string& prefix) {
     const std::size_t dot = rest.find('.');
     if (dot == std::string_view::npos) {
       if (auto value = map.Get(rest)) {
-        Assign(spec, *value, {OriginKind::kFile, fmt::format("{}:{}", config_.file_, value->node().line)});
+        Assign(spec, *value, {OriginKind::kFile, config_.file_, value->node().line});
       }
     } else if (groups.emplace(rest.substr(0, dot)).second) {
       auto value = map.Get(rest.substr(0, dot));
@@ -234,7 +241,7 @@ void ConfigLoader::ResolveDatabase() {
   Setting& path = Find("storage.path");
   if (url.origin.kind == OriginKind::kFile && url.value.empty()) url.origin = {};
   const bool both = url.origin.kind == OriginKind::kFile && path.origin.kind == OriginKind::kFile;
-  if (both) Problem(url, fmt::format("storage.path is set too (in {}); keep one of them", path.origin.where));
+  if (both) Problem(url, fmt::format("storage.path is set too (in {}); keep one of them", path.origin.Text()));
   if (url.origin.kind == OriginKind::kDefault) {
     if (path.value.empty()) Problem(path, "must not be empty");
     return;
@@ -263,7 +270,8 @@ void ConfigLoader::CheckLater() {
   for (const KeySpec& spec : KeySpecs()) {
     const std::string_view feature = LaterFeature(spec.key);
     const Setting& setting = Find(spec.key);
-    if (feature.empty() || setting.origin.kind == OriginKind::kDefault || setting.value == defaults_.at(setting.key)) continue;
+    if (feature.empty() || setting.origin.kind == OriginKind::kDefault || setting.value == defaults_.at(setting.key))
+      continue;
     if (setting.origin.kind == OriginKind::kEnvironment) {
       config_.warnings_.push_back(
           fmt::format("{} does nothing: this version has no {}", setting.origin.where, feature));

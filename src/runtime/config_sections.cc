@@ -222,8 +222,17 @@ HandlerConfig ReadHandler(const YamlReader& reader, const std::vector<HandlerCon
                 fmt::format("this version runs C++ handlers only; the kind '{}' has an {} handler", handler.kind,
                             exec ? "exec" : "http"));
   }
+  if (!exec && !http) Unsupported(reader, "this version takes no settings for the handlers built into it");
   map.Finish();
   return handler;
+}
+
+void CheckStageHandler(const YamlReader& reader, const std::string& name) {
+  constexpr std::array<std::string_view, 4> kKnown = {"documents.discover", "documents.parse", "documents.record",
+                                                      "documents.report"};
+  if (name.empty() || std::find(kKnown.begin(), kKnown.end(), name) != kKnown.end()) return;
+  Unsupported(reader,
+              fmt::format("this version has no handler '{}' for stages; it has: {}", name, fmt::join(kKnown, ", ")));
 }
 
 StageConfig ReadStage(const YamlReader& reader, const std::vector<StageConfig>& earlier) {

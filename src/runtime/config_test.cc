@@ -100,6 +100,9 @@ TEST_F(ConfigTest, TellsEveryMistakeAtOnceWithFileLineAndKey) {
           "m.yaml:7:22: worker.scheduler_enabled: expected true or false, found the text 'no'",
           HasSubstr("m.yaml:8:29: work_queue.claim_timeout: 'soon' is not a duration"),
           "m.yaml:8:48: work_queue.max_crashes: 0 is out of range; it must be from 1 to 1000000"));
+  const auto& problems = config.problems();
+  EXPECT_TRUE(
+      std::is_sorted(problems.begin(), problems.end(), [](const auto& a, const auto& b) { return a.line < b.line; }));
   const auto checked = config.Check();
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().code, ErrorCode::kConfig);
@@ -265,6 +268,24 @@ TEST_F(ConfigTest, FeaturesOfLaterVersionsAreRefusedByName) {
               Contains(HasSubstr("handlers[0].exec: unsupported: this version runs C++ handlers only; the kind "
                                  "'report' has an exec handler")));
   EXPECT_THAT(Told(config), Contains(AllOf(HasSubstr("m.yaml:3: http.port: unsupported"), HasSubstr("TCP server"))));
+}
+
+TEST_F(ConfigTest, StagesOfLaterVersionsAreRefusedByName) {
+  const Config config = Load(
+      "pipelines:\n  - name: p\n    stages:\n"
+      "      - {name: discovery, handler: documents.discover, timeout: 5m, memory: 1GiB}\n"
+      "      - {name: relate, handler: documents.relate, final: true}\n"
+      "      - {name: weekly, handler: documents.report, every: 7d, partition: x, browser: true}\n"
+      "handlers:\n  - {kind: documents.parse, timeout: 5m}\n");
+  EXPECT_THAT(Told(config),
+              ::testing::UnorderedElementsAre(
+                  HasSubstr("m.yaml:4:9: pipelines[0].stages[0]: unsupported: this version takes a timeout"),
+                  HasSubstr("stages[0]: unsupported: this version takes a memory limit"),
+                  HasSubstr("stages[1].handler: unsupported: this version has no handler 'documents.relate'"),
+                  HasSubstr("stages[2]: unsupported: this version has no repeated stages (every)"),
+                  HasSubstr("stages[2]: unsupported: this version has no partitioned stages"),
+                  HasSubstr("stages[2]: unsupported: this version has no browser"),
+                  HasSubstr("handlers[0]: unsupported: this version takes no settings")));
 }
 
 TEST_F(ConfigTest, TypesOfLaterKeysAreCheckedToo) {

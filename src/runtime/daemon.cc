@@ -66,12 +66,14 @@ void Daemon::Exchange(std::vector<storage::Report> reports, const storage::Claim
   auto exchanged = storage_->ReportAndClaim(unreported_, request);
   if (!exchanged) {
     ShowFailure(exchanged.error());
+    failure_ = exchanged.error();
     if (exchanged.error().code == ErrorCode::kLeaseLost) lost_ = true;
     backoff_ = std::clamp<std::chrono::microseconds>(backoff_ * 2, kFirstBackoff, kLongestBackoff);
     completer_->Wait(backoff_);
     return;
   }
   backoff_ = std::chrono::microseconds(0);
+  failure_.reset();
   CountRefused(unreported_, exchanged->accepted);
   unreported_.clear();
   if (request.max_jobs == 0) return;
@@ -181,6 +183,8 @@ Result<int> Daemon::Run() {
   Flush(Clock::now());
   if (auto stopped = storage_->StopWorker(worker_); !stopped) ShowFailure(stopped.error());
   base::Log(base::Level::kInfo, "Worker stopped", {{"worker", worker_.id}, {"cut_off", std::to_string(cut_off)}});
+  // The database went away for good: that is why the worker ended.
+  if (lost_ && failure_ && failure_->code != ErrorCode::kLeaseLost) return fail(*failure_);
   return cut_off > 0 ? 3 : 0;
 }
 

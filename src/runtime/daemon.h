@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "runtime/completer.h"
 #include "runtime/executor.h"
@@ -42,6 +43,7 @@ class Daemon {
   std::vector<storage::Report> unreported_;  // the database did not take them yet
   bool idle_ = false;                        // the latest claim found nothing
   std::atomic<bool> lost_ = false;           // stop at once: the leases are or will be gone
+  std::optional<Error> failure_;             // of the latest call, if it failed
   std::chrono::microseconds backoff_{0};
   std::chrono::steady_clock::time_point failure_shown_{};
 };

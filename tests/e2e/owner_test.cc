@@ -69,7 +69,7 @@ TEST_F(Owner, CommandsReachTheOwner) {
   EXPECT_EQ(Do({"healthcheck", "--live"}).code, 0);
   Ended threads = Do({"debug", "threads"});
   EXPECT_EQ(threads.code, 0) << Describe(threads);
-  EXPECT_NE(threads.out.find("fetcher"), std::string::npos) << Describe(threads);
+  EXPECT_NE(threads.out.find("WaitForWork"), std::string::npos) << Describe(threads);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // The sink and the main loop of a parser's process.
 #include <fcntl.h>
+#include <poll.h>
 #include <malloc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -14,6 +15,7 @@
 #include <cstring>
 #include <new>
 #include <stdexcept>
+#include <thread>
 
 #include "pipelines/documents/parser_protocol.h"
 
@@ -60,16 +62,15 @@ void LimitCpu(Duration more) {
   Limit(RLIMIT_CPU, static_cast<rlim_t>(limit.count()), RLIM_INFINITY);
 }
 
-// While a document is parsed, whatever happens at the socket means that the parent is gone: SIGIO, which ends the
-// process. (The signal on a parent's death would come when the thread that started this process ends.)
-void DieWithParent(bool on) {
-  const int flags = ::fcntl(kParserSocketFd, F_GETFL);
-  ::fcntl(kParserSocketFd, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC);
-}
-
-bool ParentIsGone() {
-  char byte = 0;
-  return ::recv(kParserSocketFd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+// A thread that ends the process when the parent has closed its end of the socket, in the middle of a document too. (The signal on a
+// parent's death would come when the thread that started this process ends; signals of the socket come for other reasons as well.)
+void DieWithParent() {
+  std::thread([] {
+    pollfd hangup{kParserSocketFd, POLLRDHUP, 0};
+    while (::poll(&hangup, 1, -1) < 0 && errno == EINTR) {
+    }
+    ::_exit(0);
+  }).detach();
 }
 
 struct Request {
@@ -284,17 +285,15 @@ int RunParserChild(const ParseDispatch& parse, const LanguageOf& language) {
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
-  if (::fcntl(kParserSocketFd, F_SETOWN, ::getpid()) != 0 || ::fcntl(kParserSpoolFd, F_GETFD) < 0) return 1;
+  if (::fcntl(kParserSocketFd, F_GETFD) < 0 || ::fcntl(kParserSpoolFd, F_GETFD) < 0) return 1;
+  DieWithParent();
   for (bool limited = false;;) {
     const auto request = Receive();
     if (!request) return 0;
     if (!limited) LimitProcess(request->frame.limits);
     limited = true;
     LimitCpu(request->frame.limits.cpu);
-    DieWithParent(true);
-    if (ParentIsGone()) return 0;
     const ReplyFrame reply = Handle(*request, parse, language);
-    DieWithParent(false);
     if (!Send(reply)) return 0;
     // The parent reads the spool now; it is ours again with the next request.
     ::malloc_trim(1 << 20);

@@ -125,7 +125,8 @@ TEST_F(ParserPoolTest, DocumentMayOutliveThePool) {
 }
 
 TEST_F(ParserPoolTest, ChildHasNothingItDoesNotNeed) {
-  const OwnedFd inherited(::open("/dev/null", O_RDONLY));  // not close-on-exec
+  const OwnedFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const OwnedFd inherited(::fcntl(null.get(), F_DUPFD, 50));  // not close-on-exec
   auto said = Probe();
   EXPECT_EQ(said["group"], said["pid"]);
   EXPECT_EQ(said["files"], "64");
@@ -190,6 +191,11 @@ TEST_F(ParserPoolTest, ExceptionIsBroken) {
 TEST_F(ParserPoolTest, MuchTalkDoesNotStopAChild) {
   EXPECT_EQ(Reason("!chatter"), "parsed");
   ExpectWorks();
+}
+
+TEST_F(ParserPoolTest, ALateSignalOfTheRequestIsNotTheParentsEnd) {
+  const ParseOutcome outcome = Parse("!sigio and goes on");
+  ASSERT_TRUE(outcome.document) << outcome.failure.message;
 }
 
 TEST_F(ParserPoolTest, EndlessLoopEndsAtItsProcessorTime) {

@@ -56,7 +56,7 @@ class StylesHandler : public OoxmlHandler {
       current_ = type.empty() || type == "paragraph" ? Open(attributes.Get("styleId")) : nullptr;
       return;
     }
-    if (tag == OoxmlTag::kChange) return SkipElement();
+    if (tag == OoxmlTag::kChange || tag == OoxmlTag::kRPr || tag == OoxmlTag::kLatentStyles) return SkipElement();
     if (current_ == nullptr) return;
     if (tag == OoxmlTag::kStyleName) current_->name = attributes.Get("val");
     if (tag == OoxmlTag::kBasedOn) current_->based_on = attributes.Get("val");

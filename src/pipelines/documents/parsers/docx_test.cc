@@ -408,6 +408,26 @@ TEST(Docx, LimitsOfTheSinkPassThroughTheParser) {
   EXPECT_THROW(ParseDocx({bytes, "", limits}, sink), LimitReached);
 }
 
+// Parts beyond 4 MiB are read by another library.
+TEST(Docx, LargePartsReadLikeSmallOnes) {
+  const std::string start = Styled("Heading1", "Start &amp; &#xE9;") + Tbl(Tr(Tc(P("a")) + Tc(P("b"))));
+  std::string body = start;
+  std::string expected =
+      "header[1] \"Start & \xC3\xA9\" @paragraph 1\ntable \"\" @table 1\n  table_row \"\" @table 1 row 1\n"
+      "    table_cell \"a\" @table 1 row 1 cell 1\n    table_cell \"b\" @table 1 row 1 cell 2\n";
+  EXPECT_EQ(Tree(Package(body)), expected);
+  for (int i = 2; body.size() < (5u << 20); ++i) {
+    const std::string text = "Number " + std::to_string(i * 7919);
+    body += P(text);
+    expected += "paragraph \"" + text + "\" @paragraph " + std::to_string(i) + "\n";
+  }
+  EXPECT_TRUE(Tree(Package(body)) == expected);
+  ZipContent package = Package(body + "<w:p>");
+  const Parsed parsed = Parse(MakeZip(package));
+  ASSERT_TRUE(parsed.failure);
+  EXPECT_EQ(parsed.failure->reason, "broken");
+}
+
 // Everything the tests above use, in one document.
 std::string RichDocument() {
   std::string body;

@@ -13,7 +13,7 @@
 namespace millrace::documents {
 namespace {
 
-constexpr std::size_t kPrescan = 128 * 1024;  // bytes in which a charset may be declared
+constexpr std::size_t kPrescan = 128u << 10;  // bytes in which a charset may be declared
 constexpr std::size_t kMaxOthers = 100;       // <meta> names kept without a member of their own
 constexpr std::size_t kMaxValue = 4096;
 

@@ -18,89 +18,96 @@ constexpr std::size_t kMaxFormatting = 6, kMaxOpenLinks = 12;
 constexpr std::size_t kMaxNames = 300;  // element names that HTML does not know; each tag is compared with all of them
 constexpr int kMaxBodyTags = 16;        // <html> and <body> tags whose attributes are merged into the first
 
+constexpr struct {
+  myhtml_tags id;
+  HtmlTag tag;
+} kAsked[] = {
+    {MyHTML_TAG__UNDEF, HtmlTag::kDocument},
+    {MyHTML_TAG__TEXT, HtmlTag::kText},
+    {MyHTML_TAG__COMMENT, HtmlTag::kComment},
+    {MyHTML_TAG__DOCTYPE, HtmlTag::kComment},
+    {MyHTML_TAG__END_OF_FILE, HtmlTag::kComment},
+    {MyHTML_TAG_HTML, HtmlTag::kHtml},
+    {MyHTML_TAG_HEAD, HtmlTag::kHead},
+    {MyHTML_TAG_BODY, HtmlTag::kBody},
+    {MyHTML_TAG_TITLE, HtmlTag::kTitle},
+    {MyHTML_TAG_META, HtmlTag::kMeta},
+    {MyHTML_TAG_BASE, HtmlTag::kBase},
+    {MyHTML_TAG_A, HtmlTag::kA},
+    {MyHTML_TAG_ADDRESS, HtmlTag::kAddress},
+    {MyHTML_TAG_ARTICLE, HtmlTag::kArticle},
+    {MyHTML_TAG_ASIDE, HtmlTag::kAside},
+    {MyHTML_TAG_BLOCKQUOTE, HtmlTag::kBlockquote},
+    {MyHTML_TAG_BR, HtmlTag::kBr},
+    {MyHTML_TAG_BUTTON, HtmlTag::kButton},
+    {MyHTML_TAG_CAPTION, HtmlTag::kCaption},
+    {MyHTML_TAG_CENTER, HtmlTag::kCenter},
+    {MyHTML_TAG_CODE, HtmlTag::kCode},
+    {MyHTML_TAG_DATALIST, HtmlTag::kDatalist},
+    {MyHTML_TAG_DD, HtmlTag::kDd},
+    {MyHTML_TAG_DETAILS, HtmlTag::kDetails},
+    {MyHTML_TAG_DIALOG, HtmlTag::kDialog},
+    {MyHTML_TAG_DIR, HtmlTag::kDir},
+    {MyHTML_TAG_DIV, HtmlTag::kDiv},
+    {MyHTML_TAG_DL, HtmlTag::kDl},
+    {MyHTML_TAG_DT, HtmlTag::kDt},
+    {MyHTML_TAG_FIELDSET, HtmlTag::kFieldset},
+    {MyHTML_TAG_FIGCAPTION, HtmlTag::kFigcaption},
+    {MyHTML_TAG_FIGURE, HtmlTag::kFigure},
+    {MyHTML_TAG_FOOTER, HtmlTag::kFooter},
+    {MyHTML_TAG_FORM, HtmlTag::kForm},
+    {MyHTML_TAG_FRAMESET, HtmlTag::kFrameset},
+    {MyHTML_TAG_H1, HtmlTag::kH1},
+    {MyHTML_TAG_H2, HtmlTag::kH2},
+    {MyHTML_TAG_H3, HtmlTag::kH3},
+    {MyHTML_TAG_H4, HtmlTag::kH4},
+    {MyHTML_TAG_H5, HtmlTag::kH5},
+    {MyHTML_TAG_H6, HtmlTag::kH6},
+    {MyHTML_TAG_HEADER, HtmlTag::kHeader},
+    {MyHTML_TAG_HGROUP, HtmlTag::kHgroup},
+    {MyHTML_TAG_HR, HtmlTag::kHr},
+    {MyHTML_TAG_IFRAME, HtmlTag::kIframe},
+    {MyHTML_TAG_IMG, HtmlTag::kImg},
+    {MyHTML_TAG_INPUT, HtmlTag::kInput},
+    {MyHTML_TAG_LEGEND, HtmlTag::kLegend},
+    {MyHTML_TAG_LI, HtmlTag::kLi},
+    {MyHTML_TAG_LISTING, HtmlTag::kListing},
+    {MyHTML_TAG_MAIN, HtmlTag::kMain},
+    {MyHTML_TAG_MATH, HtmlTag::kMath},
+    {MyHTML_TAG_MENU, HtmlTag::kMenu},
+    {MyHTML_TAG_NAV, HtmlTag::kNav},
+    {MyHTML_TAG_NOEMBED, HtmlTag::kNoembed},
+    {MyHTML_TAG_NOFRAMES, HtmlTag::kNoframes},
+    {MyHTML_TAG_NOSCRIPT, HtmlTag::kNoscript},
+    {MyHTML_TAG_OL, HtmlTag::kOl},
+    {MyHTML_TAG_OPTGROUP, HtmlTag::kOptgroup},
+    {MyHTML_TAG_OPTION, HtmlTag::kOption},
+    {MyHTML_TAG_P, HtmlTag::kP},
+    {MyHTML_TAG_PLAINTEXT, HtmlTag::kPlaintext},
+    {MyHTML_TAG_PRE, HtmlTag::kPre},
+    {MyHTML_TAG_SCRIPT, HtmlTag::kScript},
+    {MyHTML_TAG_SECTION, HtmlTag::kSection},
+    {MyHTML_TAG_SELECT, HtmlTag::kSelect},
+    {MyHTML_TAG_STYLE, HtmlTag::kStyle},
+    {MyHTML_TAG_SUMMARY, HtmlTag::kSummary},
+    {MyHTML_TAG_SVG, HtmlTag::kSvg},
+    {MyHTML_TAG_TEXT, HtmlTag::kSvgText},
+    {MyHTML_TAG_TABLE, HtmlTag::kTable},
+    {MyHTML_TAG_TBODY, HtmlTag::kTbody},
+    {MyHTML_TAG_TD, HtmlTag::kTd},
+    {MyHTML_TAG_TEMPLATE, HtmlTag::kTemplate},
+    {MyHTML_TAG_TEXTAREA, HtmlTag::kTextarea},
+    {MyHTML_TAG_TFOOT, HtmlTag::kTfoot},
+    {MyHTML_TAG_TH, HtmlTag::kTh},
+    {MyHTML_TAG_THEAD, HtmlTag::kThead},
+    {MyHTML_TAG_TR, HtmlTag::kTr},
+    {MyHTML_TAG_UL, HtmlTag::kUl},
+    {MyHTML_TAG_XMP, HtmlTag::kXmp},
+};
+
 constexpr auto kTags = [] {
   std::array<HtmlTag, MyHTML_TAG_LAST_ENTRY> tags{};
-  tags[MyHTML_TAG__UNDEF] = HtmlTag::kDocument;
-  tags[MyHTML_TAG__TEXT] = HtmlTag::kText;
-  tags[MyHTML_TAG__COMMENT] = HtmlTag::kComment;
-  tags[MyHTML_TAG__DOCTYPE] = HtmlTag::kComment;
-  tags[MyHTML_TAG__END_OF_FILE] = HtmlTag::kComment;
-  tags[MyHTML_TAG_HTML] = HtmlTag::kHtml;
-  tags[MyHTML_TAG_HEAD] = HtmlTag::kHead;
-  tags[MyHTML_TAG_BODY] = HtmlTag::kBody;
-  tags[MyHTML_TAG_TITLE] = HtmlTag::kTitle;
-  tags[MyHTML_TAG_META] = HtmlTag::kMeta;
-  tags[MyHTML_TAG_BASE] = HtmlTag::kBase;
-  tags[MyHTML_TAG_A] = HtmlTag::kA;
-  tags[MyHTML_TAG_ADDRESS] = HtmlTag::kAddress;
-  tags[MyHTML_TAG_ARTICLE] = HtmlTag::kArticle;
-  tags[MyHTML_TAG_ASIDE] = HtmlTag::kAside;
-  tags[MyHTML_TAG_BLOCKQUOTE] = HtmlTag::kBlockquote;
-  tags[MyHTML_TAG_BR] = HtmlTag::kBr;
-  tags[MyHTML_TAG_BUTTON] = HtmlTag::kButton;
-  tags[MyHTML_TAG_CAPTION] = HtmlTag::kCaption;
-  tags[MyHTML_TAG_CENTER] = HtmlTag::kCenter;
-  tags[MyHTML_TAG_CODE] = HtmlTag::kCode;
-  tags[MyHTML_TAG_DATALIST] = HtmlTag::kDatalist;
-  tags[MyHTML_TAG_DD] = HtmlTag::kDd;
-  tags[MyHTML_TAG_DETAILS] = HtmlTag::kDetails;
-  tags[MyHTML_TAG_DIALOG] = HtmlTag::kDialog;
-  tags[MyHTML_TAG_DIR] = HtmlTag::kDir;
-  tags[MyHTML_TAG_DIV] = HtmlTag::kDiv;
-  tags[MyHTML_TAG_DL] = HtmlTag::kDl;
-  tags[MyHTML_TAG_DT] = HtmlTag::kDt;
-  tags[MyHTML_TAG_FIELDSET] = HtmlTag::kFieldset;
-  tags[MyHTML_TAG_FIGCAPTION] = HtmlTag::kFigcaption;
-  tags[MyHTML_TAG_FIGURE] = HtmlTag::kFigure;
-  tags[MyHTML_TAG_FOOTER] = HtmlTag::kFooter;
-  tags[MyHTML_TAG_FORM] = HtmlTag::kForm;
-  tags[MyHTML_TAG_FRAMESET] = HtmlTag::kFrameset;
-  tags[MyHTML_TAG_H1] = HtmlTag::kH1;
-  tags[MyHTML_TAG_H2] = HtmlTag::kH2;
-  tags[MyHTML_TAG_H3] = HtmlTag::kH3;
-  tags[MyHTML_TAG_H4] = HtmlTag::kH4;
-  tags[MyHTML_TAG_H5] = HtmlTag::kH5;
-  tags[MyHTML_TAG_H6] = HtmlTag::kH6;
-  tags[MyHTML_TAG_HEADER] = HtmlTag::kHeader;
-  tags[MyHTML_TAG_HGROUP] = HtmlTag::kHgroup;
-  tags[MyHTML_TAG_HR] = HtmlTag::kHr;
-  tags[MyHTML_TAG_IFRAME] = HtmlTag::kIframe;
-  tags[MyHTML_TAG_IMG] = HtmlTag::kImg;
-  tags[MyHTML_TAG_INPUT] = HtmlTag::kInput;
-  tags[MyHTML_TAG_LEGEND] = HtmlTag::kLegend;
-  tags[MyHTML_TAG_LI] = HtmlTag::kLi;
-  tags[MyHTML_TAG_LISTING] = HtmlTag::kListing;
-  tags[MyHTML_TAG_MAIN] = HtmlTag::kMain;
-  tags[MyHTML_TAG_MATH] = HtmlTag::kMath;
-  tags[MyHTML_TAG_MENU] = HtmlTag::kMenu;
-  tags[MyHTML_TAG_NAV] = HtmlTag::kNav;
-  tags[MyHTML_TAG_NOEMBED] = HtmlTag::kNoembed;
-  tags[MyHTML_TAG_NOFRAMES] = HtmlTag::kNoframes;
-  tags[MyHTML_TAG_NOSCRIPT] = HtmlTag::kNoscript;
-  tags[MyHTML_TAG_OL] = HtmlTag::kOl;
-  tags[MyHTML_TAG_OPTGROUP] = HtmlTag::kOptgroup;
-  tags[MyHTML_TAG_OPTION] = HtmlTag::kOption;
-  tags[MyHTML_TAG_P] = HtmlTag::kP;
-  tags[MyHTML_TAG_PLAINTEXT] = HtmlTag::kPlaintext;
-  tags[MyHTML_TAG_PRE] = HtmlTag::kPre;
-  tags[MyHTML_TAG_SCRIPT] = HtmlTag::kScript;
-  tags[MyHTML_TAG_SECTION] = HtmlTag::kSection;
-  tags[MyHTML_TAG_SELECT] = HtmlTag::kSelect;
-  tags[MyHTML_TAG_STYLE] = HtmlTag::kStyle;
-  tags[MyHTML_TAG_SUMMARY] = HtmlTag::kSummary;
-  tags[MyHTML_TAG_SVG] = HtmlTag::kSvg;
-  tags[MyHTML_TAG_TEXT] = HtmlTag::kSvgText;
-  tags[MyHTML_TAG_TABLE] = HtmlTag::kTable;
-  tags[MyHTML_TAG_TBODY] = HtmlTag::kTbody;
-  tags[MyHTML_TAG_TD] = HtmlTag::kTd;
-  tags[MyHTML_TAG_TEMPLATE] = HtmlTag::kTemplate;
-  tags[MyHTML_TAG_TEXTAREA] = HtmlTag::kTextarea;
-  tags[MyHTML_TAG_TFOOT] = HtmlTag::kTfoot;
-  tags[MyHTML_TAG_TH] = HtmlTag::kTh;
-  tags[MyHTML_TAG_THEAD] = HtmlTag::kThead;
-  tags[MyHTML_TAG_TR] = HtmlTag::kTr;
-  tags[MyHTML_TAG_UL] = HtmlTag::kUl;
-  tags[MyHTML_TAG_XMP] = HtmlTag::kXmp;
+  for (const auto& asked : kAsked) tags[asked.id] = asked.tag;
   return tags;
 }();
 

@@ -1,11 +1,10 @@
 #include "pipelines/documents/parsers/json_elements.h"
 
 #include <algorithm>
-#include <boost/json/basic_parser_impl.hpp>
 #include <functional>
 #include <vector>
 
-#include "base/json.h"
+#include "base/json_events.h"
 #include "pipelines/documents/parsers/tree_path.h"
 
 namespace millrace::documents {

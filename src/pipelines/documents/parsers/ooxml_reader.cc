@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <exception>
+#include <pugixml.hpp>
 #include <utility>
 
 namespace millrace::documents {
@@ -12,6 +13,9 @@ namespace {
 
 using Ns = OoxmlNs;
 using Tag = OoxmlTag;
+
+// A tree takes several times the bytes it is made from, so large parts are not read into one.
+constexpr std::int64_t kMaxTree = 4 << 20;
 
 struct NamespaceUri {
   std::string_view uri;
@@ -83,6 +87,7 @@ constexpr TagName kTags[] = {
     {Ns::kWord, "hdr", Tag::kHdr},
     {Ns::kWord, "hyperlink", Tag::kHyperlink},
     {Ns::kWord, "ilvl", Tag::kIlvl},
+    {Ns::kWord, "latentStyles", Tag::kLatentStyles},
     {Ns::kWord, "instrText", Tag::kInstrText},
     {Ns::kWord, "lvl", Tag::kLvl},
     {Ns::kWord, "lvlOverride", Tag::kLvlOverride},
@@ -242,11 +247,58 @@ struct OoxmlReader::Expat {
 };
 
 Result<void> OoxmlReader::Read(ZipArchive& zip, std::string_view part, OoxmlHandler& handler) {
+  const ZipMember* member = zip.Find(part);
+  if (member != nullptr && member->size <= kMaxTree) {
+    auto bytes = zip.Read(part);
+    if (!bytes) return fail(bytes.error());
+    // The size was a claim.
+    if (static_cast<std::int64_t>(bytes->size()) <= kMaxTree && ReadSmall(*bytes, handler)) return {};
+  }
+  return ReadLarge(zip, part, handler);
+}
+
+Result<void> OoxmlReader::ReadLarge(ZipArchive& zip, std::string_view part, OoxmlHandler& handler) {
   OoxmlReader reader(handler);
   Expat expat(reader);
   auto streamed = zip.Stream(part, [&](std::string_view bytes) { return expat.Feed(part, bytes, false); });
   if (!streamed) return fail(streamed.error());
   return expat.Feed(part, {}, true);
+}
+
+bool OoxmlReader::ReadSmall(std::string& bytes, OoxmlHandler& handler) {
+  pugi::xml_document document;
+  constexpr unsigned kOptions = pugi::parse_cdata | pugi::parse_escapes | pugi::parse_eol | pugi::parse_doctype |
+                                pugi::parse_ws_pcdata_single | pugi::parse_embed_pcdata;
+  if (!document.load_buffer_inplace(bytes.data(), bytes.size(), kOptions)) return false;
+  pugi::xml_node node = document.document_element();
+  // Nothing, a DOCTYPE, or more than one element.
+  if (node.empty() || document.first_child() != node || !node.next_sibling().empty()) return false;
+  OoxmlReader reader(handler);
+  std::vector<const char*> attributes;
+  while (!node.empty()) {
+    pugi::xml_node next;
+    if (node.type() == pugi::node_element) {
+      attributes.clear();
+      for (const pugi::xml_attribute& attribute : node.attributes()) {
+        attributes.insert(attributes.end(), {attribute.name(), attribute.value()});
+      }
+      attributes.push_back(nullptr);
+      reader.Start(node.name(), attributes.data());
+      if (reader.skip_from_ == 0 && *node.value() != '\0') handler.Text(node.value());
+      if (reader.skip_from_ == 0) next = node.first_child();
+    } else {
+      handler.Text(node.value());
+    }
+    // Up to where there is a next one, ending elements on the way.
+    while (next.empty() && !node.empty()) {
+      if (node.type() == pugi::node_element) reader.End(node.name());
+      next = node.next_sibling();
+      if (next.empty()) node = node.parent();
+      if (node.type() == pugi::node_document) node = {};
+    }
+    node = next;
+  }
+  return true;
 }
 
 OoxmlNs OoxmlReader::NamespaceOf(std::string_view prefix) const {
@@ -264,24 +316,36 @@ void OoxmlReader::Bind(std::string_view prefix, std::string_view uri) {
   if (!added && bound->second != ns) rebound_.push_back({depth_, std::string(prefix), bound->second});
   if (added || bound->second != ns) {
     bound->second = ns;
-    tags_.clear();
+    Forget();
   }
 }
 
-OoxmlTag OoxmlReader::TagOf(const char* name) {
-  const std::string_view qualified(name);
-  if (const auto known = tags_.find(qualified); known != tags_.end()) return known->second;
-  const auto [prefix, local] = SplitName(qualified);
+OoxmlTag OoxmlReader::LookUp(std::string_view name) const {
+  const auto [prefix, local] = SplitName(name);
   const Ns ns = NamespaceOf(prefix);
-  Tag tag = Tag::kOther;
-  if (ns != Ns::kNone) {
-    for (const TagName& entry : kTags) {
-      if (entry.ns == ns && entry.local == local) tag = entry.tag;
-    }
+  if (ns == Ns::kNone) return Tag::kOther;
+  for (const TagName& entry : kTags) {
+    if (entry.ns == ns && entry.local == local) return entry.tag;
   }
-  // A hostile part may use any number of names; the usual ones come first.
-  if (tag_names_.size() < 4096) tags_[tag_names_.emplace(qualified, tag).first->first] = tag;
-  return tag;
+  return Tag::kOther;
+}
+
+OoxmlTag OoxmlReader::TagOf(const char* name) {
+  std::uint32_t hash = 2166136261u;  // FNV-1a
+  std::size_t size = 0;
+  for (; name[size] != '\0'; ++size) hash = (hash ^ static_cast<unsigned char>(name[size])) * 16777619u;
+  CachedTag& slot = tags_[(hash ^ hash >> 16) % tags_.size()];
+  const std::string_view qualified(name, size);
+  if (slot.name != qualified) {
+    slot.tag = LookUp(qualified);
+    slot.name = qualified;
+    any_tags_ = true;
+  }
+  return slot.tag;
+}
+
+void OoxmlReader::Forget() {
+  if (std::exchange(any_tags_, false)) tags_.fill({});
 }
 
 void OoxmlReader::Start(const char* name, const char** attributes) {
@@ -306,7 +370,7 @@ void OoxmlReader::End(const char* name) {
   while (!rebound_.empty() && rebound_.back().depth == depth_) {
     prefixes_[rebound_.back().prefix] = rebound_.back().before;
     rebound_.pop_back();
-    tags_.clear();
+    Forget();
   }
   --depth_;
 }

@@ -1,14 +1,19 @@
-// Reading the XML parts of an office package (OOXML, transitional and strict) by events; a user of expat.
+// Reading the XML parts of an office package (OOXML, transitional and strict) by events.
+//
+// Small parts are parsed with pugixml, which is three times as fast, large ones with expat, which needs no memory for
+// them. What pugixml refuses is read by expat too, for its say on where it is wrong.
 //
 // Names are told by namespace, not by prefix, and arrive as one of the tags below. A part with a DOCTYPE is refused
 // (the format forbids it), so there are no entities to expand.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "millrace/error.h"
 #include "pipelines/documents/parsers/parser.h"
@@ -60,6 +65,7 @@ enum class OoxmlTag : std::uint8_t {
   kHdr,
   kHyperlink,
   kIlvl,
+  kLatentStyles,
   kInstrText,
   kLvl,
   kLvlOverride,
@@ -179,7 +185,17 @@ class OoxmlReader {
     OoxmlNs before;
   };
 
+  struct CachedTag {
+    std::string name;  // qualified; empty: none
+    OoxmlTag tag = OoxmlTag::kOther;
+  };
+
   explicit OoxmlReader(OoxmlHandler& handler) : handler_(handler) {}
+  static Result<void> ReadLarge(ZipArchive& zip, std::string_view part, OoxmlHandler& handler);
+  // False: pugixml cannot read it, and nothing was told to the handler.
+  static bool ReadSmall(std::string& bytes, OoxmlHandler& handler);
+  [[nodiscard]] OoxmlTag LookUp(std::string_view name) const;
+  void Forget();
   [[nodiscard]] OoxmlNs NamespaceOf(std::string_view prefix) const;
   OoxmlTag TagOf(const char* name);
   void Bind(std::string_view prefix, std::string_view uri);
@@ -188,8 +204,8 @@ class OoxmlReader {
 
   OoxmlHandler& handler_;
   std::unordered_map<std::string, OoxmlNs> prefixes_;
-  std::unordered_map<std::string_view, OoxmlTag> tags_;  // by qualified name, as long as no prefix changes its meaning
-  std::unordered_map<std::string, OoxmlTag> tag_names_;  // owns the names of tags_
+  std::array<CachedTag, 256> tags_;  // good as long as no prefix changes its meaning
+  bool any_tags_ = false;
   std::vector<Rebound> rebound_;
   int depth_ = 0;
   int skip_from_ = 0;  // depth of the element being skipped; 0: none

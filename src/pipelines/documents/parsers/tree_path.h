@@ -42,7 +42,8 @@ class TreePath {
   [[nodiscard]] std::string_view text() const { return text_; }
   // The path of the ancestor at this depth.
   [[nodiscard]] std::string_view text(std::size_t depth) const {
-    return depth < sizes_.size() ? std::string_view(text_).substr(0, sizes_[depth]) : std::string_view(text_);
+    const std::string_view whole = text_;
+    return depth < sizes_.size() ? whole.substr(0, sizes_[depth]) : whole;
   }
 
  private:

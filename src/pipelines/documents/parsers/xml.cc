@@ -44,7 +44,7 @@ class Gathered {
   // Appends another's text with the white space at its ends.
   void Append(const Gathered& other) {
     if (other.leading_) space_ = true;
-    Append(std::string_view(other.text_));
+    Append(std::string_view{other.text_});
     if (other.space_) space_ = true;
   }
   // To be called once, before the first Append, with what is appended first.

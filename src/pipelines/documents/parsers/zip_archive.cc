@@ -9,6 +9,8 @@
 namespace millrace::documents {
 namespace {
 
+constexpr std::int64_t kPiece = 64 << 10;
+
 // Names are compared in this form only.
 std::string NormalName(std::string_view name) {
   while (!name.empty() && (name.front() == '/' || name.front() == '\\')) name.remove_prefix(1);
@@ -92,21 +94,19 @@ const ZipMember* LibzipArchive::Find(std::string_view name) const {
 }
 
 Result<void> LibzipArchive::CheckLimits(const ZipMember& member, std::int64_t unpacked) const {
-  const std::string where = "zip member '" + member.name + "' unpacks to more than ";
+  const bool ratio =
+      unpacked > limits_.ratio_free_bytes && unpacked / std::max<std::int64_t>(member.packed, 1) >= limits_.max_ratio;
+  if (unpacked <= limits_.max_member && total_ <= limits_.max_total && !ratio) return {};
+  std::string what;
   if (unpacked > limits_.max_member) {
-    return fail(ErrorCode::kLimitExceeded,
-                where + std::to_string(limits_.max_member) + " bytes, the limit for one member: a zip bomb?");
+    what = std::to_string(limits_.max_member) + " bytes, the limit for one member";
+  } else if (total_ > limits_.max_total) {
+    what = std::to_string(limits_.max_total) + " bytes together with the members before it, the limit for an archive";
+  } else {
+    what = std::to_string(limits_.max_ratio) + " times its packed size, the limit for compression";
   }
-  if (total_ > limits_.max_total) {
-    return fail(ErrorCode::kLimitExceeded, "the zip archive unpacks to more than " + std::to_string(limits_.max_total) +
-                                               " bytes, the limit for all members together (at '" + member.name +
-                                               "'): a zip bomb?");
-  }
-  if (unpacked > limits_.ratio_free_bytes && unpacked / std::max<std::int64_t>(member.packed, 1) >= limits_.max_ratio) {
-    return fail(ErrorCode::kLimitExceeded, where + std::to_string(limits_.max_ratio) +
-                                               " times its packed size, the limit for compression: a zip bomb?");
-  }
-  return {};
+  return fail(ErrorCode::kLimitExceeded,
+              "zip member '" + member.name + "' unpacks to more than " + what + ": a zip bomb?");
 }
 
 Result<void> LibzipArchive::Stream(std::string_view name, const std::function<Result<void>(std::string_view)>& each) {
@@ -120,7 +120,8 @@ Result<void> LibzipArchive::Stream(std::string_view name, const std::function<Re
     zip_error_t* error = zip_get_error(archive_);
     return fail(CodeOf(zip_error_code_zip(error)), "zip member '" + member->name + "': " + Describe(error));
   }
-  std::string buffer(64 << 10, '\0');
+  // One byte more than there should be, so that the end is seen by the first read of a small member.
+  std::string buffer(static_cast<std::size_t>(std::clamp<std::int64_t>(member->size + 1, 4096, kPiece)), '\0');
   std::int64_t unpacked = 0;
   for (;;) {
     const zip_int64_t got = zip_fread(file.get(), buffer.data(), buffer.size());
@@ -160,6 +161,9 @@ Result<std::unique_ptr<ZipArchive>> ZipArchive::Open(std::string_view bytes, con
 
 Result<std::string> ZipArchive::Read(std::string_view name) {
   std::string whole;
+  if (const ZipMember* member = Find(name); member != nullptr) {
+    whole.reserve(static_cast<std::size_t>(std::clamp<std::int64_t>(member->size, 0, 1 << 20)));
+  }
   auto read = Stream(name, [&](std::string_view piece) -> Result<void> {
     whole.append(piece);
     return {};
