@@ -74,8 +74,8 @@ class Client {
   Result<std::vector<Enqueued>> enqueue(std::span<const NewJob> jobs);
   Result<Enqueued> enqueue(const NewJob& job);
 
-  // Runs `body` in one transaction; see Transaction. Keep it short: other writers wait. `body` uses the transaction alone: a call
-  // to this Client from inside it would wait for itself.
+  // Runs `body` in one transaction; see Transaction. Keep it short: other writers wait. `body` uses the transaction
+  // alone: a call to this Client from inside it would wait for itself.
   Result<void> transaction(const std::function<Result<void>(Transaction&)>& body);
 
   // Not found is kNotFound.

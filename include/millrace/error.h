@@ -61,8 +61,6 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 }
 
 // Passes an Error on from one Result to another.
-[[nodiscard]] inline tl::unexpected<Error> fail(Error error) {
-  return tl::unexpected<Error>(std::move(error));
-}
+[[nodiscard]] inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
 
 }  // namespace millrace

@@ -20,8 +20,8 @@ namespace millrace {
 struct Outcome {
   enum class Kind { kDone, kRetry, kSnooze, kFatal };
   Kind kind = Kind::kDone;
-  std::string text;                 // done: the result as JSON, or empty; else the error
-  std::optional<Duration> after;    // retry: instead of the policy's delay; snooze: how long
+  std::string text;               // done: the result as JSON, or empty; else the error
+  std::optional<Duration> after;  // retry: instead of the policy's delay; snooze: how long
 
   static Outcome done(std::string result_json = {});
   // The attempt failed. It is tried again by the retry policy, or after `after`, until the job's

@@ -48,19 +48,19 @@ inline constexpr int kJobStateCount = 8;
 
 // A job to enqueue. Only `kind` is required.
 struct NewJob {
-  std::string kind;                     // names the handler; at most 200 bytes
-  std::string args = "{}";              // a JSON object, UTF-8; at most 1 MiB
-  std::string queue = "default";        // created on first use; at most 200 bytes
+  std::string kind;               // names the handler; at most 200 bytes
+  std::string args = "{}";        // a JSON object, UTF-8; at most 1 MiB
+  std::string queue = "default";  // created on first use; at most 200 bytes
   Priority priority = Priority::kDefault;
-  std::optional<Time> run_at;           // unset or past: at once
-  std::optional<Duration> delay;        // after the database's now; ignored when run_at is set
-  int max_attempts = 0;                 // 0: by kind, queue or priority
-  int max_crashes = 0;                  // worker deaths it may outlive; 0: work_queue.max_crashes
-  Duration timeout{0};                  // of one attempt; 0: by kind, else work_queue.claim_timeout
-  std::string partition_key;            // at most one worker holds a key's jobs at a time
-  std::string unique_key;               // at most one unfinished job has it
-  RunId run_id = 0;                     // 0: belongs to no run
-  std::vector<std::string> tags;        // for people and filters
+  std::optional<Time> run_at;     // unset or past: at once
+  std::optional<Duration> delay;  // after the database's now; ignored when run_at is set
+  int max_attempts = 0;           // 0: by kind, queue or priority
+  int max_crashes = 0;            // worker deaths it may outlive; 0: work_queue.max_crashes
+  Duration timeout{0};            // of one attempt; 0: by kind, else work_queue.claim_timeout
+  std::string partition_key;      // at most one worker holds a key's jobs at a time
+  std::string unique_key;         // at most one unfinished job has it
+  RunId run_id = 0;               // 0: belongs to no run
+  std::vector<std::string> tags;  // for people and filters
 };
 
 // What became of one NewJob: its id, or that of the unfinished job that already has its unique key.
@@ -100,10 +100,10 @@ struct Job {
   std::string unique_key;
   RunId run_id = 0;
   std::vector<std::string> tags;
-  std::string worker;         // who holds or last held it
-  std::string result;         // JSON, or empty
-  std::string error;          // of the latest failure, or empty
-  double progress = 0;        // 0 to 1
+  std::string worker;   // who holds or last held it
+  std::string result;   // JSON, or empty
+  std::string error;    // of the latest failure, or empty
+  double progress = 0;  // 0 to 1
   std::string progress_message;
   bool cancel_requested = false;
 };

@@ -30,9 +30,9 @@ struct QueueOptions {
   std::string name;
   std::optional<std::int64_t> capacity;  // waiting jobs; unset is unbounded
   Overflow overflow = Overflow::kReject;
-  Priority spill_to = Priority::kBulk;   // with kSpill: enqueued with this priority instead
-  std::optional<double> rate_limit;      // claims per second
-  std::optional<int> concurrency;        // running at once, over all workers
+  Priority spill_to = Priority::kBulk;  // with kSpill: enqueued with this priority instead
+  std::optional<double> rate_limit;     // claims per second
+  std::optional<int> concurrency;       // running at once, over all workers
   std::optional<RetryPolicy> retry;
 };
 
@@ -42,30 +42,30 @@ struct StorageOptions {
   std::vector<QueueOptions> queues;
   // For queues that name no capacity, by priority (index: the Priority's number); unset is unbounded.
   std::array<std::optional<std::int64_t>, kPriorityCount> capacity;
-  int max_crashes = 3;                 // for jobs that do not say
+  int max_crashes = 3;                                 // for jobs that do not say
   Duration claim_timeout = std::chrono::seconds(300);  // of one attempt, for jobs that do not say
-  std::optional<int> max_attempts;     // for every priority, in place of the table by priority
+  std::optional<int> max_attempts;                     // for every priority, in place of the table by priority
   // For one priority (index: its number), in place of both.
   std::array<std::optional<int>, kPriorityCount> max_attempts_by_priority;
-  std::string owner;                   // what the owner lock says of this process, for people
+  std::string owner;  // what the owner lock says of this process, for people
 };
 
 // How a worker runs jobs.
 struct WorkerOptions {
-  std::string id;                     // empty: host-pid-random
+  std::string id;  // empty: host-pid-random
   std::string type = "all";
-  std::vector<std::string> queues;    // empty: all
-  std::vector<Priority> priorities;   // empty: all
-  int concurrency = 0;                // 0: one per core
-  int prefetch = -1;                  // jobs held beyond free slots; -1: adapts, 0: none
-  int batch_size = 0;                 // most jobs claimed at once; 0: adapts
+  std::vector<std::string> queues;   // empty: all
+  std::vector<Priority> priorities;  // empty: all
+  int concurrency = 0;               // 0: one per core
+  int prefetch = -1;                 // jobs held beyond free slots; -1: adapts, 0: none
+  int batch_size = 0;                // most jobs claimed at once; 0: adapts
   Duration heartbeat_interval = std::chrono::seconds(5);
   Duration stale_threshold = std::chrono::seconds(30);
   Duration shutdown_timeout = std::chrono::seconds(30);
   Duration history_retention = std::chrono::hours(24 * 7);  // of completed and cancelled jobs; 0: for ever
-  std::int64_t max_jobs = 0;          // stop by itself after this many; 0: never
-  bool scheduler_enabled = true;      // false: claims nothing, stays alive
-  bool handle_signals = false;        // SIGTERM and SIGINT shut down, a second one at once
+  std::int64_t max_jobs = 0;                                // stop by itself after this many; 0: never
+  bool scheduler_enabled = true;                            // false: claims nothing, stays alive
+  bool handle_signals = false;                              // SIGTERM and SIGINT shut down, a second one at once
 };
 
 }  // namespace millrace

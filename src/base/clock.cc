@@ -88,16 +88,17 @@ Result<Time> ParseTime(std::string_view text) {
   std::int64_t micros = 0;
   std::chrono::minutes offset(0);
   std::size_t at = 19;
-  const bool fits = text.size() >= 20 && ReadDigits(text, 0, 4, year) && text[4] == '-' && ReadDigits(text, 5, 2, month) &&
-                    text[7] == '-' && ReadDigits(text, 8, 2, day) && (text[10] == 'T' || text[10] == ' ') &&
-                    ReadDigits(text, 11, 2, hour) && text[13] == ':' && ReadDigits(text, 14, 2, minute) &&
-                    text[16] == ':' && ReadDigits(text, 17, 2, second) && ReadFraction(text, at, micros) &&
-                    ReadZone(text, at, offset);
+  const bool fits = text.size() >= 20 && ReadDigits(text, 0, 4, year) && text[4] == '-' &&
+                    ReadDigits(text, 5, 2, month) && text[7] == '-' && ReadDigits(text, 8, 2, day) &&
+                    (text[10] == 'T' || text[10] == ' ') && ReadDigits(text, 11, 2, hour) && text[13] == ':' &&
+                    ReadDigits(text, 14, 2, minute) && text[16] == ':' && ReadDigits(text, 17, 2, second) &&
+                    ReadFraction(text, at, micros) && ReadZone(text, at, offset);
   const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
                                          std::chrono::day(static_cast<unsigned>(day))};
   if (!fits || !date.ok() || hour > 23 || minute > 59 || second > 60) {
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("'{}' is not a time; write it as 2026-01-31T09:05:07Z or with an offset such as +02:00", text));
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("'{}' is not a time; write it as 2026-01-31T09:05:07Z or with an offset such as +02:00", text));
   }
   return Time(std::chrono::sys_days(date) + std::chrono::hours(hour) + std::chrono::minutes(minute) +
               std::chrono::seconds(second) + Duration(micros) - offset);

@@ -124,7 +124,11 @@ void Pretty(const json::value& value, const std::string& indent, std::string& ou
 std::size_t SequenceLength(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(at);
-  const std::size_t length = first < 0x80 ? 1 : first >= 0xF5 || first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  const std::size_t length = first < 0x80                    ? 1
+                             : first >= 0xF5 || first < 0xC2 ? 0
+                             : first < 0xE0                  ? 2
+                             : first < 0xF0                  ? 3
+                                                             : 4;
   if (length == 0 || at + length > text.size()) return 0;
   for (std::size_t i = 1; i < length; ++i) {
     if ((byte(at + i) & 0xC0) != 0x80) return 0;
@@ -151,15 +155,16 @@ Result<json::value> ParseJson(std::string_view text, std::size_t max_depth) {
   json::basic_parser<DuplicateFinder> finder(options);
   const std::size_t at = finder.write_some(false, text.data(), text.size(), error);
   if (!finder.handler().duplicate.empty() || error) {
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}: member \"{}\" stands twice in one object", Position(text, at), finder.handler().duplicate));
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: member \"{}\" stands twice in one object",
+                                                         Position(text, at), finder.handler().duplicate));
   }
   return value;
 }
 
 Result<void> CheckJsonObject(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos || text[first] != '{') return fail(ErrorCode::kInvalidArgument, "1:1: expected {");
+  if (first == std::string_view::npos || text[first] != '{')
+    return fail(ErrorCode::kInvalidArgument, "1:1: expected {");
   json::parse_options options;
   options.max_depth = 64;
   thread_local json::basic_parser<EventSink> parser(options);
@@ -168,7 +173,8 @@ Result<void> CheckJsonObject(std::string_view text) {
   const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
   const std::size_t rest = error ? used : text.find_first_not_of(" \t\r\n", used);
   if (!error && rest == std::string_view::npos) return {};
-  return fail(ErrorCode::kInvalidArgument, fmt::format("{}: {}", Position(text, error ? used : rest), error ? error.message() : "text after the object"));
+  return fail(ErrorCode::kInvalidArgument, fmt::format("{}: {}", Position(text, error ? used : rest),
+                                                       error ? error.message() : "text after the object"));
 }
 
 std::string ToJson(const json::value& value) { return json::serialize(value); }

@@ -19,8 +19,8 @@ Result<Level> ParseLevel(std::string_view name);
 struct LogOptions {
   Level level = Level::kInfo;
   bool structured = false;  // one JSON object a line: timestamp, level, message and fields
-  // Asked before each line that the level lets through; false drops it. It may also clear what stands on the terminal's last
-  // line. Called on any thread, several at once.
+  // Asked before each line that the level lets through; false drops it. It may also clear what stands on the terminal's
+  // last line. Called on any thread, several at once.
   bool (*filter)(Level level, std::string_view message) = nullptr;
 };
 

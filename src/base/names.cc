@@ -13,15 +13,13 @@ constexpr std::array<std::string_view, kPriorityCount> kPriorities = {"critical"
 constexpr std::array<std::string_view, kJobStateCount> kStates = {"waiting",   "scheduled", "available", "running",
                                                                   "retryable", "completed", "cancelled", "dead"};
 constexpr std::array<std::string_view, 21> kErrors = {
-    "invalid_argument", "config",        "not_found", "unknown_kind",         "bad_args",   "queue_full",
-    "lease_lost",       "conflict",      "owned",     "not_a_database",       "read_only",  "disk_full",
-    "unavailable",      "schema_old",    "schema_new", "permission",          "timeout",    "cancelled",
-    "limit_exceeded",   "unsupported",   "corrupt"};
+    "invalid_argument", "config",     "not_found",      "unknown_kind", "bad_args",       "queue_full",  "lease_lost",
+    "conflict",         "owned",      "not_a_database", "read_only",    "disk_full",      "unavailable", "schema_old",
+    "schema_new",       "permission", "timeout",        "cancelled",    "limit_exceeded", "unsupported", "corrupt"};
 
 bool EqualIgnoringCase(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 // The index of `name` in `names`, or an error that lists them.

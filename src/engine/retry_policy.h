@@ -17,7 +17,7 @@ Duration RetryDelay(const RetryPolicy& policy, int retry, double random);
 
 // What decides a job's attempts, each unset where nobody said. Precedence: job > kind > queue > everywhere > priority.
 struct RetrySources {
-  int job_max_attempts = 0;                // 0: the job does not say
+  int job_max_attempts = 0;  // 0: the job does not say
   std::optional<RetryPolicy> kind;
   std::optional<RetryPolicy> queue;
   std::optional<int> everywhere_max_attempts;  // environment or work_queue.max_retries, plus one

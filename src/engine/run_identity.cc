@@ -37,8 +37,9 @@ std::string Canonical(const SourceFields& source) {
 bool IsSecretField(std::string_view name) {
   const std::string lower = Lower(name);
   if (lower.ends_with("_env") || lower.ends_with("_file")) return false;
-  constexpr std::array<std::string_view, 10> kMarks = {"password", "passwd",     "secret",     "token",      "api_key",
-                                                       "apikey",   "access_key", "access-key", "credential", "signature"};
+  constexpr std::array<std::string_view, 10> kMarks = {"password",   "passwd",   "secret",     "token",
+                                                       "api_key",    "apikey",   "access_key", "access-key",
+                                                       "credential", "signature"};
   if (lower == "auth" || lower == "authorization" || lower == "pwd") return true;
   return std::any_of(kMarks.begin(), kMarks.end(),
                      [&](std::string_view mark) { return lower.find(mark) != std::string::npos; });

@@ -11,8 +11,8 @@ namespace millrace::engine {
 // A source as key and value, such as {"type","file"}, {"base_path","/srv/handbook"}.
 using SourceFields = std::map<std::string, std::string>;
 
-// Whether a field's name says it is a secret (password, token, secret, api_key, access_key, credential, auth): left out of
-// identities, logs and shown configurations. Names ending in _env or _file name a place, not a secret.
+// Whether a field's name says it is a secret (password, token, secret, api_key, access_key, credential, auth): left out
+// of identities, logs and shown configurations. Names ending in _env or _file name a place, not a secret.
 bool IsSecretField(std::string_view name);
 
 // `url` without user information and without query parameters that IsSecretField; text that is no URL is unchanged.

@@ -1,4 +1,5 @@
-// A rate limit: at most `rate` per second over time, with a burst of at most one second's worth (and never less than 1).
+// A rate limit: at most `rate` per second over time, with a burst of at most one second's worth (and never less than
+// 1).
 #pragma once
 
 #include <algorithm>

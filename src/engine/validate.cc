@@ -19,15 +19,19 @@ Result<void> CheckJob(const NewJob& job, std::size_t index) {
   if (job.kind.size() > kMostNameBytes) return bad("kind", "is longer than 200 bytes");
   if (job.queue.empty()) return bad("queue", "is empty");
   if (job.queue.size() > kMostNameBytes) return bad("queue", "is longer than 200 bytes");
-  if (job.args.size() > kMostArgsBytes) return bad("args", "is longer than 1 MiB; store the data elsewhere and pass its place");
-  if (auto args = base::CheckJsonObject(job.args); !args) return bad("args", "is not a JSON object: " + args.error().message);
+  if (job.args.size() > kMostArgsBytes)
+    return bad("args", "is longer than 1 MiB; store the data elsewhere and pass its place");
+  if (auto args = base::CheckJsonObject(job.args); !args)
+    return bad("args", "is not a JSON object: " + args.error().message);
   if (job.partition_key.size() > kMostKeyBytes) return bad("partition_key", "is longer than 1000 bytes");
   if (job.unique_key.size() > kMostKeyBytes) return bad("unique_key", "is longer than 1000 bytes");
   if (job.max_attempts < 0) return bad("max_attempts", "is negative");
   if (job.max_crashes < 0) return bad("max_crashes", "is negative");
   if (job.timeout.count() < 0 || job.timeout > kLongestDelay) return bad("timeout", "is negative or above 100 years");
-  if (job.delay && (job.delay->count() < 0 || *job.delay > kLongestDelay)) return bad("delay", "is negative or above 100 years");
-  if (job.run_at && (*job.run_at < Time() || *job.run_at > kLatestTime)) return bad("run_at", "is before 1970 or after 2469");
+  if (job.delay && (job.delay->count() < 0 || *job.delay > kLongestDelay))
+    return bad("delay", "is negative or above 100 years");
+  if (job.run_at && (*job.run_at < Time() || *job.run_at > kLatestTime))
+    return bad("run_at", "is before 1970 or after 2469");
   if (static_cast<int>(job.priority) >= kPriorityCount) return bad("priority", "is not one of the five");
   if (job.run_id < 0) return bad("run_id", "is negative");
   return {};

@@ -100,11 +100,21 @@ ArgsReader::~ArgsReader() = default;
 
 const std::optional<std::string>& ArgsReader::error() const { return impl_->error; }
 
-void ArgsReader::read(std::string_view name, bool required, bool& out) { impl_->Read(name, required, out, "a boolean"); }
-void ArgsReader::read(std::string_view name, bool required, int& out) { impl_->Read(name, required, out, "a 32-bit integer"); }
-void ArgsReader::read(std::string_view name, bool required, std::int64_t& out) { impl_->Read(name, required, out, "an integer"); }
-void ArgsReader::read(std::string_view name, bool required, double& out) { impl_->Read(name, required, out, "a number"); }
-void ArgsReader::read(std::string_view name, bool required, std::string& out) { impl_->Read(name, required, out, "a string"); }
+void ArgsReader::read(std::string_view name, bool required, bool& out) {
+  impl_->Read(name, required, out, "a boolean");
+}
+void ArgsReader::read(std::string_view name, bool required, int& out) {
+  impl_->Read(name, required, out, "a 32-bit integer");
+}
+void ArgsReader::read(std::string_view name, bool required, std::int64_t& out) {
+  impl_->Read(name, required, out, "an integer");
+}
+void ArgsReader::read(std::string_view name, bool required, double& out) {
+  impl_->Read(name, required, out, "a number");
+}
+void ArgsReader::read(std::string_view name, bool required, std::string& out) {
+  impl_->Read(name, required, out, "a string");
+}
 void ArgsReader::read(std::string_view name, bool required, std::vector<std::string>& out) {
   impl_->Read(name, required, out, "an array of strings");
 }

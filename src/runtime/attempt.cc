@@ -50,18 +50,27 @@ base::Level LevelOf(LogLevel level) {
 
 }  // namespace
 
-RunningAttempt::RunningAttempt(storage::Storage& storage, const storage::WorkerRef& worker, storage::ClaimedJob job, Duration timeout)
-    : storage_(storage), worker_(worker), claimed_(std::move(job)), job_(JobOf(claimed_, worker)),
-      started_(std::chrono::steady_clock::now()), deadline_(started_ + timeout) {}
+RunningAttempt::RunningAttempt(storage::Storage& storage, const storage::WorkerRef& worker, storage::ClaimedJob job,
+                               Duration timeout)
+    : storage_(storage),
+      worker_(worker),
+      claimed_(std::move(job)),
+      job_(JobOf(claimed_, worker)),
+      started_(std::chrono::steady_clock::now()),
+      deadline_(started_ + timeout) {}
 
 void RunningAttempt::log(LogLevel level, std::string_view message) {
   base::Log(LevelOf(level), message,
-            {{"job", std::to_string(claimed_.id)}, {"kind", claimed_.kind}, {"attempt", std::to_string(claimed_.attempt)}, {"worker", worker_.id}});
+            {{"job", std::to_string(claimed_.id)},
+             {"kind", claimed_.kind},
+             {"attempt", std::to_string(claimed_.attempt)},
+             {"worker", worker_.id}});
 }
 
 void RunningAttempt::progress(double fraction, std::string_view message) {
   const std::lock_guard lock(mutex_);
-  progress_ = {claimed_.id, claimed_.attempt, claimed_.token, std::clamp(fraction, 0.0, 1.0), std::string(message.substr(0, 500))};
+  progress_ = {claimed_.id, claimed_.attempt, claimed_.token, std::clamp(fraction, 0.0, 1.0),
+               std::string(message.substr(0, 500))};
 }
 
 Result<void> RunningAttempt::emit_now(std::span<const NewJob> jobs) {
@@ -71,10 +80,12 @@ Result<void> RunningAttempt::emit_now(std::span<const NewJob> jobs) {
 
 Result<void> RunningAttempt::complete_in(const std::function<Result<void>(Transaction&)>& body, Outcome outcome) {
   if (outcome.kind != Outcome::Kind::kDone && outcome.kind != Outcome::Kind::kFatal) {
-    return fail(ErrorCode::kInvalidArgument, "complete_in takes the outcomes done and fatal; return the others from the handler");
+    return fail(ErrorCode::kInvalidArgument,
+                "complete_in takes the outcomes done and fatal; return the others from the handler");
   }
   const bool done = outcome.kind == Outcome::Kind::kDone;
-  storage::Report report = ReportFor(claimed_, done ? storage::Verdict::kCompleted : storage::Verdict::kDead, std::move(outcome.text));
+  storage::Report report =
+      ReportFor(claimed_, done ? storage::Verdict::kCompleted : storage::Verdict::kDead, std::move(outcome.text));
   report.fatal = !done;
   report.discovery_done = done && discovery_done_;
   if (done) report.emits = std::move(emits_);
@@ -82,7 +93,8 @@ Result<void> RunningAttempt::complete_in(const std::function<Result<void>(Transa
     MILLRACE_TRY(body(transaction));
     MILLRACE_ASSIGN(const storage::Accepted accepted, transaction.ReportIn(worker_, {&report, 1}));
     if (accepted.front()) return {};
-    return fail(ErrorCode::kLeaseLost, fmt::format("job {} attempt {}: its lease is lost; nothing was written", claimed_.id, claimed_.attempt));
+    return fail(ErrorCode::kLeaseLost, fmt::format("job {} attempt {}: its lease is lost; nothing was written",
+                                                   claimed_.id, claimed_.attempt));
   }));
   const std::lock_guard lock(mutex_);
   reported_ = true;
@@ -92,7 +104,8 @@ Result<void> RunningAttempt::complete_in(const std::function<Result<void>(Transa
 storage::Report RunningAttempt::Decide(const Outcome& outcome, StopReason reason, const Handlers& handlers) {
   if (outcome.kind == Outcome::Kind::kDone) {
     if (auto valid = engine::ValidateNewJobs(emits_); !valid) {
-      return handlers.Failure(claimed_, "it emitted a job that cannot be enqueued: " + valid.error().message, std::nullopt, false);
+      return handlers.Failure(claimed_, "it emitted a job that cannot be enqueued: " + valid.error().message,
+                              std::nullopt, false);
     }
     storage::Report report = ReportFor(claimed_, storage::Verdict::kCompleted, outcome.text);
     report.emits = std::move(emits_);
@@ -100,8 +113,10 @@ storage::Report RunningAttempt::Decide(const Outcome& outcome, StopReason reason
     return report;
   }
   // A handler that gave up because it was asked to is not to blame.
-  if (reason == StopReason::kCancelled) return ReportFor(claimed_, storage::Verdict::kCancelled, "cancelled on request");
-  if (reason == StopReason::kShutdown && outcome.kind != Outcome::Kind::kFatal) return ReportFor(claimed_, storage::Verdict::kReleased);
+  if (reason == StopReason::kCancelled)
+    return ReportFor(claimed_, storage::Verdict::kCancelled, "cancelled on request");
+  if (reason == StopReason::kShutdown && outcome.kind != Outcome::Kind::kFatal)
+    return ReportFor(claimed_, storage::Verdict::kReleased);
   if (reason == StopReason::kTimeout) return handlers.Failure(claimed_, "timeout", std::nullopt, true);
   switch (outcome.kind) {
     case Outcome::Kind::kSnooze: {
@@ -149,7 +164,8 @@ std::optional<storage::Report> RunningAttempt::Abandon(const Handlers& handlers)
     reason = reason_;
   }
   if (reason == StopReason::kTimeout) return handlers.Failure(claimed_, "timeout", std::nullopt, true);
-  if (reason == StopReason::kCancelled) return ReportFor(claimed_, storage::Verdict::kCancelled, "cancelled on request");
+  if (reason == StopReason::kCancelled)
+    return ReportFor(claimed_, storage::Verdict::kCancelled, "cancelled on request");
   return ReportFor(claimed_, storage::Verdict::kReleased);
 }
 

@@ -13,10 +13,12 @@ namespace millrace::runtime {
 // Why an attempt was asked to stop.
 enum class StopReason { kNone, kTimeout, kCancelled, kShutdown };
 
-// Used by its executor thread as Context, and by the watchdog, the heartbeat and the shutdown through the methods below.
+// Used by its executor thread as Context, and by the watchdog, the heartbeat and the shutdown through the methods
+// below.
 class RunningAttempt : public Context {
  public:
-  RunningAttempt(storage::Storage& storage, const storage::WorkerRef& worker, storage::ClaimedJob job, Duration timeout);
+  RunningAttempt(storage::Storage& storage, const storage::WorkerRef& worker, storage::ClaimedJob job,
+                 Duration timeout);
 
   // ---- Context
   [[nodiscard]] const Job& job() const override { return job_; }

@@ -24,7 +24,8 @@ void Completer::Add(std::vector<storage::Report> reports, bool urgent) {
 std::vector<storage::Report> Completer::Take() {
   std::unique_lock lock(mutex_);
   if (!reports_.empty()) {
-    changed_.wait_until(lock, first_added_ + linger_, [&] { return urgent_ || interrupted_ || reports_.size() >= full_; });
+    changed_.wait_until(lock, first_added_ + linger_,
+                        [&] { return urgent_ || interrupted_ || reports_.size() >= full_; });
   }
   urgent_ = false;
   return std::exchange(reports_, {});

@@ -16,8 +16,8 @@ class Completer {
   // A batch is due `linger` after its first outcome, or with `full` outcomes, whichever comes first.
   Completer(std::chrono::microseconds linger, std::size_t full) : linger_(linger), full_(full) {}
 
-  // `urgent`: a slot is idle, so do not wait for more. Without reports (they were completed in a transaction of their own) it
-  // ends a wait all the same: the slot is to be filled.
+  // `urgent`: a slot is idle, so do not wait for more. Without reports (they were completed in a transaction of their
+  // own) it ends a wait all the same: the slot is to be filled.
   void Add(std::vector<storage::Report> reports, bool urgent);
 
   // Waits until a batch is due and takes it; empty at once when nothing is collected.
@@ -29,8 +29,8 @@ class Completer {
   // Ends the Wait under way or the next one. Also ends the storage wait whose token Arm gave out.
   void Interrupt();
 
-  // A token that stops when an outcome is added or Interrupt is called: for waits elsewhere. Stopped already when outcomes are
-  // there. Disarm() ends its use.
+  // A token that stops when an outcome is added or Interrupt is called: for waits elsewhere. Stopped already when
+  // outcomes are there. Disarm() ends its use.
   std::stop_token Arm();
   void Disarm();
 

@@ -10,7 +10,9 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-std::vector<storage::Report> Reports(int count) { return std::vector<storage::Report>(static_cast<std::size_t>(count)); }
+std::vector<storage::Report> Reports(int count) {
+  return std::vector<storage::Report>(static_cast<std::size_t>(count));
+}
 
 // With a linger of an hour, only the rule under test can end a Take.
 TEST(CompleterTest, TakesNothingAtOnceWhenEmpty) {

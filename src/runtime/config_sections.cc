@@ -259,12 +259,10 @@ StageConfig ReadStage(const YamlReader& reader, const std::vector<StageConfig>& 
   if (stage.every.count() > 0) Unsupported(reader, "this version has no repeated stages (every)");
   if (!stage.partition.empty()) Unsupported(reader, "this version has no partitioned stages (partition)");
   if (stage.browser) Unsupported(reader, "this version has no browser");
-  if (handler && stage.handler.starts_with("sites.")) {
-    Unsupported(*handler, fmt::format("this version has no sites pipeline ({})", stage.handler));
-  } else if (handler && !stage.handler.starts_with("documents.")) {
-    Unsupported(*handler,
-                fmt::format("this version runs stages of the documents pipeline; '{}' is none", stage.handler));
-  }
+  const bool parses = stage.handler == "documents.parse";
+  if (!parses && stage.timeout.count() > 0) Unsupported(reader, "this version takes a timeout for documents.parse only");
+  if (!parses && stage.memory > 0) Unsupported(reader, "this version takes a memory limit for documents.parse only");
+  if (handler) CheckStageHandler(*handler, stage.handler);
   map.Finish();
   return stage;
 }

@@ -42,16 +42,20 @@ std::string MakeWorkerId() {
 
 }  // namespace
 
-Daemon::Daemon(std::shared_ptr<storage::Storage> storage, WorkerOptions options, std::shared_ptr<const Handlers> handlers,
-               ShutdownRequest& shutdown)
-    : storage_(std::move(storage)), options_(std::move(options)), handlers_(std::move(handlers)), shutdown_(shutdown),
+Daemon::Daemon(std::shared_ptr<storage::Storage> storage, WorkerOptions options,
+               std::shared_ptr<const Handlers> handlers, ShutdownRequest& shutdown)
+    : storage_(std::move(storage)),
+      options_(std::move(options)),
+      handlers_(std::move(handlers)),
+      shutdown_(shutdown),
       completer_(std::make_shared<Completer>(kLinger, kFullBatch)) {}
 
 void Daemon::ShowFailure(const Error& error) {
   const auto now = Clock::now();
   if (now - failure_shown_ < kFailureShownEvery) return;
   failure_shown_ = now;
-  base::Log(base::Level::kError, "Database call failed; trying again", {{"code", std::string(error_code_name(error.code))}, {"error", error.message}});
+  base::Log(base::Level::kError, "Database call failed; trying again",
+            {{"code", std::string(error_code_name(error.code))}, {"error", error.message}});
 }
 
 void Daemon::CountRefused(std::span<const storage::Report> reports, const storage::Accepted& accepted) {
@@ -101,7 +105,8 @@ void Daemon::Loop() {
     std::vector<storage::Report> reports = completer_->Take();
     const Executor::Load load = executor_->load();
     storage::ClaimRequest request = fetcher_->Request(load);
-    if (fetcher_->Exhausted() && load.running + load.queued == 0 && reports.empty() && unreported_.empty() && completer_->Empty()) {
+    if (fetcher_->Exhausted() && load.running + load.queued == 0 && reports.empty() && unreported_.empty() &&
+        completer_->Empty()) {
       shutdown_.Ask();
       return;
     }
@@ -122,7 +127,8 @@ void Daemon::Flush(Clock::time_point until) {
     if (reports.empty() && unreported_.empty()) return;
     Exchange(std::move(reports), nothing);
     if (!unreported_.empty() && Clock::now() >= until) {
-      base::Log(base::Level::kError, "Outcomes could not be reported; their jobs will run again", {{"jobs", std::to_string(unreported_.size())}});
+      base::Log(base::Level::kError, "Outcomes could not be reported; their jobs will run again",
+                {{"jobs", std::to_string(unreported_.size())}});
       return;
     }
   }

@@ -78,8 +78,8 @@ struct Executor::Core : std::enable_shared_from_this<Core> {
   void EndOverdue(Clock::time_point now);
 };
 
-// Jobs of kinds known to be short are taken several at a time, so that threads do not meet at the queue for each; others one by one,
-// so that none waits behind another while a thread is idle.
+// Jobs of kinds known to be short are taken several at a time, so that threads do not meet at the queue for each;
+// others one by one, so that none waits behind another while a thread is idle.
 std::vector<storage::ClaimedJob> Executor::Core::TakeSome(std::unique_lock<std::mutex>& lock) {
   ++waiting;
   work_or_end.wait(lock, [&] { return ending || !queue.empty(); });
@@ -100,7 +100,9 @@ std::optional<storage::Report> Executor::Core::Run(storage::ClaimedJob job, bool
   if (handler == nullptr) {
     std::string known;
     for (const std::string& kind : handlers->Kinds()) known += (known.empty() ? "" : ", ") + kind;
-    return handlers->Failure(job, fmt::format("unknown kind '{}': this worker has no handler for it; it has: {}", job.kind, known), std::nullopt, false);
+    return handlers->Failure(
+        job, fmt::format("unknown kind '{}': this worker has no handler for it; it has: {}", job.kind, known),
+        std::nullopt, false);
   }
   const Duration timeout = handlers->TimeoutOf(job);
   const auto attempt = std::make_shared<RunningAttempt>(*storage, worker, std::move(job), timeout);
@@ -117,12 +119,14 @@ std::optional<storage::Report> Executor::Core::Run(storage::ClaimedJob job, bool
   return report;
 }
 
-void Executor::Core::Finished(const std::string& kind, std::size_t jobs, double seconds, std::vector<storage::Report> reports) {
+void Executor::Core::Finished(const std::string& kind, std::size_t jobs, double seconds,
+                              std::vector<storage::Report> reports) {
   for (const storage::Report& report : reports) {
     if (report.verdict == storage::Verdict::kRetry || report.verdict == storage::Verdict::kDead) {
       const bool dead = report.verdict == storage::Verdict::kDead;
-      base::Log(dead ? base::Level::kError : base::Level::kWarn, dead ? "Job dead" : "Job failed",
-                {{"job", std::to_string(report.id)}, {"attempt", std::to_string(report.attempt)}, {"error", report.text}});
+      base::Log(
+          dead ? base::Level::kError : base::Level::kWarn, dead ? "Job dead" : "Job failed",
+          {{"job", std::to_string(report.id)}, {"attempt", std::to_string(report.attempt)}, {"error", report.text}});
     }
   }
   bool idle = false;
@@ -131,7 +135,8 @@ void Executor::Core::Finished(const std::string& kind, std::size_t jobs, double 
     taken -= static_cast<int>(jobs);
     idle = queue.empty();
     const double each = seconds / static_cast<double>(jobs);
-    for (double* average : {&seconds_per_job, &seconds_by_kind[kind]}) *average = *average == 0 ? each : *average * 0.9 + each * 0.1;
+    for (double* average : {&seconds_per_job, &seconds_by_kind[kind]})
+      *average = *average == 0 ? each : *average * 0.9 + each * 0.1;
     for (const storage::Report& report : reports) cut_off += report.verdict == storage::Verdict::kReleased ? 1 : 0;
   }
   completer->Add(std::move(reports), idle);
@@ -221,8 +226,8 @@ void Executor::Core::Watch() {
   }
 }
 
-Executor::Executor(std::shared_ptr<storage::Storage> storage, std::shared_ptr<const Handlers> handlers, std::shared_ptr<Completer> completer,
-                   storage::WorkerRef worker, int slots)
+Executor::Executor(std::shared_ptr<storage::Storage> storage, std::shared_ptr<const Handlers> handlers,
+                   std::shared_ptr<Completer> completer, storage::WorkerRef worker, int slots)
     : core_(std::make_shared<Core>()) {
   core_->storage = std::move(storage);
   core_->handlers = std::move(handlers);

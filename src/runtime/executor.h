@@ -1,7 +1,7 @@
 // Runs handlers on a fixed number of slots, a thread each. Thread-safe.
 //
-// A handler that ignores its deadline (or a cancellation at shutdown) is not waited for: its attempt is reported in its stead, its
-// thread is left behind and a new one takes its slot, as long as not too many are stuck.
+// A handler that ignores its deadline (or a cancellation at shutdown) is not waited for: its attempt is reported in its
+// stead, its thread is left behind and a new one takes its slot, as long as not too many are stuck.
 #pragma once
 
 #include <functional>
@@ -17,10 +17,10 @@ namespace millrace::runtime {
 
 class Executor {
  public:
-  // `completer` gets the outcomes. Storage, handlers and completer are shared, since a thread that is stuck in a handler may
-  // outlive the executor.
-  Executor(std::shared_ptr<storage::Storage> storage, std::shared_ptr<const Handlers> handlers, std::shared_ptr<Completer> completer,
-           storage::WorkerRef worker, int slots);
+  // `completer` gets the outcomes. Storage, handlers and completer are shared, since a thread that is stuck in a
+  // handler may outlive the executor.
+  Executor(std::shared_ptr<storage::Storage> storage, std::shared_ptr<const Handlers> handlers,
+           std::shared_ptr<Completer> completer, storage::WorkerRef worker, int slots);
   // Waits for the threads that are not stuck. Call ReleaseQueued first.
   ~Executor();
   Executor(const Executor&) = delete;
@@ -30,8 +30,8 @@ class Executor {
 
   struct Load {
     int slots = 0;
-    int running = 0;  // handlers under way
-    int queued = 0;   // claimed, not started
+    int running = 0;             // handlers under way
+    int queued = 0;              // claimed, not started
     double seconds_per_job = 0;  // moving average of handlers' durations; 0: none has finished yet
   };
   [[nodiscard]] Load load() const;
@@ -43,8 +43,8 @@ class Executor {
   void Cancel(std::span<const JobId> jobs);
   // Asks every running handler to stop.
   void StopRunning(StopReason reason);
-  // Gives up on handlers still running and reports in their stead. Returns how many attempts have ended unfinished at a shutdown: these,
-  // and those that heeded StopRunning.
+  // Gives up on handlers still running and reports in their stead. Returns how many attempts have ended unfinished at a
+  // shutdown: these, and those that heeded StopRunning.
   int AbandonRunning();
 
   // Progress that handlers told since the last call.

@@ -40,7 +40,8 @@ Duration Handlers::TimeoutOf(const storage::ClaimedJob& job) const {
   return storage_.claim_timeout;
 }
 
-storage::Report Handlers::Failure(const storage::ClaimedJob& job, std::string error, std::optional<Duration> after, bool timed_out) const {
+storage::Report Handlers::Failure(const storage::ClaimedJob& job, std::string error, std::optional<Duration> after,
+                                  bool timed_out) const {
   engine::RetrySources sources;
   sources.job_max_attempts = job.max_attempts;
   sources.everywhere_max_attempts = engine::EverywhereMaxAttempts(storage_, job.priority);

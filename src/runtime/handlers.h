@@ -29,7 +29,8 @@ class Handlers {
   [[nodiscard]] Duration TimeoutOf(const storage::ClaimedJob& job) const;
 
   // The report of a failed attempt: another one after the policy's delay (or `after`), or dead when none is left.
-  [[nodiscard]] storage::Report Failure(const storage::ClaimedJob& job, std::string error, std::optional<Duration> after, bool timed_out) const;
+  [[nodiscard]] storage::Report Failure(const storage::ClaimedJob& job, std::string error,
+                                        std::optional<Duration> after, bool timed_out) const;
 
  private:
   std::map<std::string, Handler, std::less<>> handlers_;

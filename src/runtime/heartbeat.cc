@@ -7,9 +7,13 @@
 
 namespace millrace::runtime {
 
-Heartbeat::Heartbeat(storage::Storage& storage, storage::WorkerRef worker, Executor& executor, const WorkerOptions& options,
-                     std::function<void()> lost)
-    : storage_(storage), worker_(std::move(worker)), executor_(executor), options_(options), lost_(std::move(lost)),
+Heartbeat::Heartbeat(storage::Storage& storage, storage::WorkerRef worker, Executor& executor,
+                     const WorkerOptions& options, std::function<void()> lost)
+    : storage_(storage),
+      worker_(std::move(worker)),
+      executor_(executor),
+      options_(options),
+      lost_(std::move(lost)),
       thread_([this](const std::stop_token& stop) { Loop(stop); }) {}
 
 bool Heartbeat::Beat() {
@@ -42,7 +46,8 @@ void Heartbeat::Loop(const std::stop_token& stop) {
     if (Beat()) {
       last_reached = now;
     } else if (now - last_reached > options_.stale_threshold - options_.heartbeat_interval && !told_lost_) {
-      base::Log(base::Level::kError, "Database out of reach for too long; the worker stops its handlers", {{"worker", worker_.id}});
+      base::Log(base::Level::kError, "Database out of reach for too long; the worker stops its handlers",
+                {{"worker", worker_.id}});
       told_lost_ = true;
       lost_();
     }

@@ -10,8 +10,8 @@ namespace millrace::runtime {
 
 class Heartbeat {
  public:
-  // `lost` is called, once, when the worker must stop at once: it is superseded, or has not reached the database for so long that its
-  // jobs are about to be taken from it. Runs in a thread of its own until destroyed.
+  // `lost` is called, once, when the worker must stop at once: it is superseded, or has not reached the database for so
+  // long that its jobs are about to be taken from it. Runs in a thread of its own until destroyed.
   Heartbeat(storage::Storage& storage, storage::WorkerRef worker, Executor& executor, const WorkerOptions& options,
             std::function<void()> lost);
   // The state the next beats tell.

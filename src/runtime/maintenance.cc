@@ -26,7 +26,10 @@ void Maintenance::Rescue() {
   }
   for (const storage::Rescued& job : *rescued) {
     base::Log(base::Level::kWarn, "Job rescued",
-              {{"job", std::to_string(job.id)}, {"worker", job.worker}, {"cause", job.expired ? "timeout" : "worker lost"}, {"state", std::string(job_state_name(job.state))}});
+              {{"job", std::to_string(job.id)},
+               {"worker", job.worker},
+               {"cause", job.expired ? "timeout" : "worker lost"},
+               {"state", std::string(job_state_name(job.state))}});
   }
 }
 

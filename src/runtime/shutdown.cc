@@ -85,7 +85,8 @@ SignalWatch::SignalWatch(ShutdownRequest& request) : impl_(std::make_unique<Impl
       const ssize_t size = read(fd, &byte, 1);
       if (size < 0 && errno == EINTR) continue;
       if (size != 1 || byte == 0) return;
-      base::Log(base::Level::kInfo, request.draining() ? "Second signal: stopping without waiting" : "Shutting down", {{"signal", byte == SIGTERM ? "SIGTERM" : "SIGINT"}});
+      base::Log(base::Level::kInfo, request.draining() ? "Second signal: stopping without waiting" : "Shutting down",
+                {{"signal", byte == SIGTERM ? "SIGTERM" : "SIGINT"}});
       request.Ask();
     }
   });

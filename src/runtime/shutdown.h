@@ -19,7 +19,8 @@ class ShutdownRequest {
   void OnAsk(std::function<void()> callback);
   [[nodiscard]] bool draining() const;
   [[nodiscard]] bool at_once() const;
-  // Waits until asked to skip the wait, `done` returns true, or `until`. `done` is looked at whenever Changed is called.
+  // Waits until asked to skip the wait, `done` returns true, or `until`. `done` is looked at whenever Changed is
+  // called.
   void WaitUntil(std::chrono::steady_clock::time_point until, const std::function<bool()>& done);
   void Changed();
 
@@ -30,7 +31,8 @@ class ShutdownRequest {
   std::function<void()> callback_;
 };
 
-// While it lives, SIGTERM and SIGINT ask; the handlers that were there before come back afterwards. One at a time per process.
+// While it lives, SIGTERM and SIGINT ask; the handlers that were there before come back afterwards. One at a time per
+// process.
 class SignalWatch {
  public:
   explicit SignalWatch(ShutdownRequest& request);

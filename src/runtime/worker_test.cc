@@ -87,11 +87,13 @@ TEST_F(WorkerTest, RetriesUntilAttemptsAreSpentAndKeepsTheirHistory) {
   const JobId id = Enqueue("flaky");
   Worker worker = MakeWorker(3);
   std::atomic<int> calls = 0;
-  worker.handle_raw("flaky", [&](Context& context) -> Outcome {
-    ++calls;
-    if (context.job().attempt == 2) throw std::runtime_error("thrown");
-    return Outcome::retry("failure " + std::to_string(context.job().attempt));
-  }, {.timeout = Duration(0), .retry = AtOnce(3)});
+  worker.handle_raw("flaky",
+                    [&](Context& context) -> Outcome {
+                      ++calls;
+                      if (context.job().attempt == 2) throw std::runtime_error("thrown");
+                      return Outcome::retry("failure " + std::to_string(context.job().attempt));
+                    },
+                    {.timeout = Duration(0), .retry = AtOnce(3)});
   WorkOff(worker);
   EXPECT_EQ(calls, 3);
   EXPECT_EQ(Get(id).state, JobState::kDead);
@@ -211,29 +213,31 @@ TEST_F(WorkerTest, CompleteInWritesNothingOnceTheLeaseIsLost) {
   worker.handle_raw("late", [&](Context& context) {
     // Everybody's jobs are taken back, as if this worker had been silent.
     EXPECT_EQ(storage().Rescue(Duration(-1), seconds(100)).value().size(), 1U);
-    const auto done = context.complete_in([](Transaction& tx) { return tx.sql().execute("INSERT INTO mine VALUES (1)"); });
+    const auto done =
+        context.complete_in([](Transaction& tx) { return tx.sql().execute("INSERT INTO mine VALUES (1)"); });
     code = done ? ErrorCode::kInternal : done.error().code;
     return Outcome::done();
   });
   WorkOff(worker);
   EXPECT_EQ(code, ErrorCode::kLeaseLost);
   bool any = false;
-  ASSERT_TRUE(storage().Read([&](SqlSession& sql) {
-    return sql.query("SELECT x FROM mine", {}, [&](const SqlRow&) { return any = true; });
-  }));
+  ASSERT_TRUE(storage().Read(
+      [&](SqlSession& sql) { return sql.query("SELECT x FROM mine", {}, [&](const SqlRow&) { return any = true; }); }));
   EXPECT_FALSE(any);
 }
 
 TEST_F(WorkerTest, AHandlerPastItsDeadlineIsAskedToStopAndItsAttemptTimesOut) {
   const JobId id = Enqueue("slow");
   Worker worker = MakeWorker(1);
-  worker.handle_raw("slow", [](Context& context) {
-    std::mutex mutex;
-    std::condition_variable_any asked;
-    std::unique_lock lock(mutex);
-    asked.wait(lock, context.stop_token(), [] { return false; });
-    return Outcome::retry("gave up");
-  }, {.timeout = milliseconds(50), .retry = AtOnce(1)});
+  worker.handle_raw("slow",
+                    [](Context& context) {
+                      std::mutex mutex;
+                      std::condition_variable_any asked;
+                      std::unique_lock lock(mutex);
+                      asked.wait(lock, context.stop_token(), [] { return false; });
+                      return Outcome::retry("gave up");
+                    },
+                    {.timeout = milliseconds(50), .retry = AtOnce(1)});
   WorkOff(worker);
   EXPECT_EQ(Get(id).state, JobState::kDead);
   EXPECT_EQ(storage().Attempts(id).value().at(0).outcome, "timeout");
@@ -244,10 +248,12 @@ TEST_F(WorkerTest, AHandlerThatIgnoresItsDeadlineIsNotWaitedFor) {
   const JobId stuck = Enqueue("stuck");
   Worker worker = MakeWorker(2);
   auto never = std::make_shared<std::binary_semaphore>(0);
-  worker.handle_raw("stuck", [never](Context&) {
-    never->acquire();
-    return Outcome::done();
-  }, {.timeout = milliseconds(50), .retry = AtOnce(1)});
+  worker.handle_raw("stuck",
+                    [never](Context&) {
+                      never->acquire();
+                      return Outcome::done();
+                    },
+                    {.timeout = milliseconds(50), .retry = AtOnce(1)});
   worker.handle_raw("next", [](Context&) { return Outcome::done(); });
   const JobId next = Enqueue("next");  // behind the stuck one, in the only slot
   WorkOff(worker);

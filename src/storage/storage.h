@@ -6,19 +6,27 @@
 // has changed nothing.
 //
 // Shared meanings, the same in every driver (storage/conformance shows them):
-// - Eligible: state available, in a queue that is not paused and has room (concurrency, rate), of a partition nobody else holds.
-// - Due: scheduled and retryable jobs are available from the moment run_at <= now, to claims and to every look alike. A run_at in
+// - Eligible: state available, in a queue that is not paused and has room (concurrency, rate), of a partition nobody
+// else holds.
+// - Due: scheduled and retryable jobs are available from the moment run_at <= now, to claims and to every look alike. A
+// run_at in
 //   the past is stored as now.
-// - Claim order: engine::FairShare (one per Storage, in memory) picks the priority of each job in turn among the lanes that have an
+// - Claim order: engine::FairShare (one per Storage, in memory) picks the priority of each job in turn among the lanes
+// that have an
 //   eligible job for this request; within a priority jobs go by (run_at, id), over all queues together.
-// - A lease is (job, attempt, token). A write whose lease is not the job's current one is refused. Tokens are never given twice.
+// - A lease is (job, attempt, token). A write whose lease is not the job's current one is refused. Tokens are never
+// given twice.
 // - Attempts: a claim counts one; snooze, release and crash take it off again. Crashes count apart.
 // - run_at: kept by release and crash; now + delay after retry and snooze; now when a dead job is retried.
 // - A worker that is superseded, stopped or unknown claims nothing (kLeaseLost) and all its reports are refused.
-// - A pending cancel request turns every way back to wait (retry, snooze, release, crash, timeout) into cancelled; completed stands.
-// - Unique keys hold over all queues, from enqueue to completed, cancelled or dead. In one batch the first of a key is the job.
-// - Capacity rejects producers only: emits, retries, releases and a run's own stages always find room. Duplicates take none.
-// - A run's jobs are added by producers only while it is active (else kInvalidArgument); emitted jobs always belong to the emitter's run.
+// - A pending cancel request turns every way back to wait (retry, snooze, release, crash, timeout) into cancelled;
+// completed stands.
+// - Unique keys hold over all queues, from enqueue to completed, cancelled or dead. In one batch the first of a key is
+// the job.
+// - Capacity rejects producers only: emits, retries, releases and a run's own stages always find room. Duplicates take
+// none.
+// - A run's jobs are added by producers only while it is active (else kInvalidArgument); emitted jobs always belong to
+// the emitter's run.
 
 #pragma once
 
@@ -54,7 +62,7 @@ struct WorkerInfo {
   std::string host;
   std::int64_t pid = 0;
   int slots = 0;
-  std::vector<std::string> kinds;  // what it has handlers for; remembered for "unknown kind" errors
+  std::vector<std::string> kinds;            // what it has handlers for; remembered for "unknown kind" errors
   std::map<std::string, Duration> timeouts;  // of kinds that have one; Rescue honours them
 };
 
@@ -78,18 +86,18 @@ struct JobProgress {
 };
 
 struct HeartbeatReply {
-  bool superseded = false;         // stop at once: every write will be refused
-  std::vector<JobId> cancelled;    // running jobs of this worker somebody asked to cancel
+  bool superseded = false;       // stop at once: every write will be refused
+  std::vector<JobId> cancelled;  // running jobs of this worker somebody asked to cancel
 };
 
 // ---- Claim --------------------------------------------------------------------------------------
 
 struct ClaimRequest {
   WorkerRef worker;
-  int max_jobs = 0;                    // never more are returned
-  int max_held = -1;                   // of these, at most so many of partitions or limited queues;
-                                       // -1: max_jobs
-  std::vector<std::string> queues;     // empty: all
+  int max_jobs = 0;                 // never more are returned
+  int max_held = -1;                // of these, at most so many of partitions or limited queues;
+                                    // -1: max_jobs
+  std::vector<std::string> queues;  // empty: all
   engine::PrioritySet priorities = engine::PrioritySet::All();
 };
 
@@ -104,7 +112,7 @@ struct ClaimedJob {
   int attempt = 0;       // this one included
   int max_attempts = 0;  // 0: by kind, queue or priority
   int crashes = 0;
-  Duration timeout{0};   // 0: by kind or the default
+  Duration timeout{0};  // 0: by kind or the default
   Time created_at{};
   Time run_at{};
   Time claimed_at{};
@@ -115,9 +123,9 @@ struct ClaimedJob {
 };
 
 struct Claimed {
-  std::vector<ClaimedJob> jobs;        // in claim order
-  std::optional<Time> next_due;        // earliest scheduled or retryable job, when nothing was claimed
-  bool more = false;                   // eligible work was probably left
+  std::vector<ClaimedJob> jobs;  // in claim order
+  std::optional<Time> next_due;  // earliest scheduled or retryable job, when nothing was claimed
+  bool more = false;             // eligible work was probably left
 };
 
 // ---- Report -------------------------------------------------------------------------------------
@@ -138,10 +146,10 @@ struct Report {
   int attempt = 0;
   std::int64_t token = 0;
   Verdict verdict = Verdict::kCompleted;
-  Duration delay{0};          // kRetry, kSnooze: from the database's now
-  std::string text;           // kCompleted: result (JSON, or empty); else the error
-  bool timed_out = false;     // kRetry, kDead: the attempt's outcome is "timeout"
-  bool fatal = false;         // kDead: the attempt's outcome is "fatal"
+  Duration delay{0};       // kRetry, kSnooze: from the database's now
+  std::string text;        // kCompleted: result (JSON, or empty); else the error
+  bool timed_out = false;  // kRetry, kDead: the attempt's outcome is "timeout"
+  bool fatal = false;      // kDead: the attempt's outcome is "fatal"
   bool discovery_done = false;
   std::vector<NewJob> emits;  // enqueued with it, never rejected for capacity; their run is the job's
 };
@@ -167,12 +175,12 @@ struct Rescued {
 // ---- Looking ------------------------------------------------------------------------------------
 
 struct JobFilter {
-  std::vector<JobState> states;   // empty: all
-  std::string queue, kind, tag;   // empty: all
+  std::vector<JobState> states;  // empty: all
+  std::string queue, kind, tag;  // empty: all
   std::optional<Priority> priority;
   RunId run_id = 0;
-  std::vector<JobId> ids;         // empty: all
-  JobId after_id = 0;             // the page after this id
+  std::vector<JobId> ids;  // empty: all
+  JobId after_id = 0;      // the page after this id
   int limit = 100;
 };
 
@@ -197,8 +205,8 @@ enum class RunState : std::uint8_t { kActive = 0, kCompleted = 1, kCancelled = 2
 // the first of `finals` is enqueued, once; when it has finished, the next; then the run is completed.
 struct RunSpec {
   std::string pipeline;
-  std::string identity;          // equal for equal work; contains no credentials
-  std::string spec = "{}";       // JSON, for its handlers; contains no credentials
+  std::string identity;     // equal for equal work; contains no credentials
+  std::string spec = "{}";  // JSON, for its handlers; contains no credentials
   NewJob discovery;
   std::vector<NewJob> finals;
 };
@@ -210,7 +218,7 @@ struct RunRow {
   RunState state = RunState::kActive;
   bool discovery_done = false;
   int finals_started = 0;
-  std::int64_t open = 0;                         // jobs not finished
+  std::int64_t open = 0;  // jobs not finished
   std::int64_t counts[kJobStateCount] = {};
   Time started_at{};
   std::optional<Time> finished_at;
@@ -262,8 +270,8 @@ class Storage {
   // Runs `body` against a consistent snapshot; it cannot write.
   virtual Result<void> Read(const std::function<Result<void>(SqlSession&)>& body) = 0;
   // Enqueues on behalf of a running attempt: refused with kLeaseLost when its lease is gone.
-  virtual Result<std::vector<Enqueued>> EmitNow(const WorkerRef& worker, JobId id, int attempt,
-                                                std::int64_t token, std::span<const NewJob> jobs) = 0;
+  virtual Result<std::vector<Enqueued>> EmitNow(const WorkerRef& worker, JobId id, int attempt, std::int64_t token,
+                                                std::span<const NewJob> jobs) = 0;
 
   virtual Result<WorkerRef> RegisterWorker(const WorkerInfo& info) = 0;
   virtual Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state,

@@ -1,6 +1,8 @@
 // What the README and examples/ say works, does.
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "support/content.h"
 #include "support/program.h"
 
@@ -42,6 +44,40 @@ TEST(Examples, TheProjectsOwnDocumentsAreRead) {
   Ended ended = RunMillrace(folder.path(), {"run", "documents", MILLRACE_SOURCE_DIR "/docs", "--db", "m.db"});
   EXPECT_TRUE(ended.code == 0 || ended.code == 3) << Describe(ended);
   EXPECT_EQ(Documents(folder / "m.db").at("architecture.md").status, documents::DocumentStatus::kParsed);
+}
+
+// The commands a page shows: indented lines that begin with "millrace", comments after three spaces left out.
+std::vector<std::string> CommandsOf(const std::string& page) {
+  std::vector<std::string> commands;
+  std::istringstream lines(ReadFile(MILLRACE_SOURCE_DIR "/" + page));
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("    millrace ") && !line.starts_with("    printf ")) continue;
+    line = line.substr(4, line.find("   ", 4) - 4);
+    // Words in capitals stand for what the reader has.
+    if (line.find("FOLDER") == std::string::npos && line.find("COMMAND") == std::string::npos) commands.push_back(line);
+  }
+  return commands;
+}
+
+TEST(Examples, TheCommandsOnThePagesWork) {
+  TempDir folder;
+  WriteFile(folder / "papers" / "tides.txt", "The tide tables hang in the harbour office.\n");
+  WriteFile(folder / "papers" / "broken.pdf", "%PDF-1.4 broken");
+  WriteFile(folder / "millrace.yaml", "environment: test\n");
+  int ran = 0;
+  for (const char* page :
+       {"README.md", "docs/cli.md", "docs/documents.md", "docs/config.md", "docs/operations-sqlite.md"}) {
+    for (const std::string& command : CommandsOf(page)) {
+      Start start = Millrace(folder.path(), {});
+      start.argv = {"/bin/bash", "-c", command};
+      start.env["HOME"] = folder.path().string();
+      start.env["PATH"] = MILLRACE_BINARY_DIR ":/usr/bin:/bin";
+      Ended ended = RunToEnd(start);
+      EXPECT_TRUE(ended.code == 0 || ended.code == 3) << page << ": " << command << "\n" << Describe(ended);
+      ++ran;
+    }
+  }
+  EXPECT_GT(ran, 20);
 }
 
 }  // namespace

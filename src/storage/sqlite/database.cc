@@ -63,7 +63,8 @@ Result<void> CheckFile(const std::string& path, Database::Mode mode) {
   const auto folder = std::filesystem::path(path).parent_path();
   std::error_code ignored;
   if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) {
-    return fail(ErrorCode::kNotFound, fmt::format("{}: the folder {} does not exist; create it first", path, folder.string()));
+    return fail(ErrorCode::kNotFound,
+                fmt::format("{}: the folder {} does not exist; create it first", path, folder.string()));
   }
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) {
@@ -72,10 +73,13 @@ Result<void> CheckFile(const std::string& path, Database::Mode mode) {
     const ErrorCode code = errno == EROFS ? ErrorCode::kReadOnly : ErrorCode::kPermission;
     return fail(code, fmt::format("{}: cannot create it: {}", path, std::strerror(errno)));
   }
-  if (!S_ISREG(info.st_mode)) return fail(ErrorCode::kNotADatabase, fmt::format("{}: not a regular file; choose another --db path", path));
-  if (access(path.c_str(), R_OK) != 0) return fail(ErrorCode::kPermission, fmt::format("{}: cannot read it: {}", path, std::strerror(errno)));
+  if (!S_ISREG(info.st_mode))
+    return fail(ErrorCode::kNotADatabase, fmt::format("{}: not a regular file; choose another --db path", path));
+  if (access(path.c_str(), R_OK) != 0)
+    return fail(ErrorCode::kPermission, fmt::format("{}: cannot read it: {}", path, std::strerror(errno)));
   if (mode == Database::Mode::kReadWriteCreate && access(path.c_str(), W_OK) != 0) {
-    return fail(ErrorCode::kReadOnly, fmt::format("{}: cannot write it: {}; make the file and its folder writable", path, std::strerror(errno)));
+    return fail(ErrorCode::kReadOnly, fmt::format("{}: cannot write it: {}; make the file and its folder writable",
+                                                  path, std::strerror(errno)));
   }
   return {};
 }
@@ -129,8 +133,8 @@ std::string_view Statement::text(int column) const {
 
 Result<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
   MILLRACE_TRY(CheckFile(path, mode));
-  // SQLite's own allocation statistics cost a process-wide lock per allocation. Refused, harmlessly, when the program that uses this
-  // library has initialised SQLite already.
+  // SQLite's own allocation statistics cost a process-wide lock per allocation. Refused, harmlessly, when the program
+  // that uses this library has initialised SQLite already.
   static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   (void)configured;
   sqlite3* handle = nullptr;
@@ -144,9 +148,9 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode m
   // checkpointed by the writer itself, when it has grown to 16 MiB.
   MILLRACE_TRY(database->ExecuteScript("PRAGMA cache_size=-16384; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY;"));
   if (mode == Mode::kReadWriteCreate) {
-    MILLRACE_TRY(database->ExecuteScript(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4096;"
-        "PRAGMA journal_size_limit=67108864;"));
+    MILLRACE_TRY(
+        database->ExecuteScript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4096;"
+                                "PRAGMA journal_size_limit=67108864;"));
   }
   return database;
 }
@@ -163,7 +167,8 @@ Result<Statement*> Database::Prepare(std::string_view sql) {
   sqlite3_stmt* handle = nullptr;
   const int code = sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT,
                                       &handle, nullptr);
-  if (code != SQLITE_OK) return fail(TranslateError(handle_, code, fmt::format("preparing \"{}\"", sql.substr(0, 200))));
+  if (code != SQLITE_OK)
+    return fail(TranslateError(handle_, code, fmt::format("preparing \"{}\"", sql.substr(0, 200))));
   if (handle == nullptr) return fail(ErrorCode::kInvalidArgument, "the SQL text holds no statement");
   auto made = std::make_unique<Statement>(handle_, handle);
   return statements_.emplace(std::string(sql), std::move(made)).first->second.get();

@@ -12,8 +12,8 @@
 
 namespace millrace::storage::sqlite {
 
-// A prepared statement. Do not use it again inside its own rows. Bind, Step until false, then Reset (Run does it all). Text and blobs are bound without a
-// copy: they must outlive the last Step. Belongs to its Database; not thread-safe.
+// A prepared statement. Do not use it again inside its own rows. Bind, Step until false, then Reset (Run does it all).
+// Text and blobs are bound without a copy: they must outlive the last Step. Belongs to its Database; not thread-safe.
 class Statement : public SqlRow {
  public:
   Statement(sqlite3* db, sqlite3_stmt* handle) : db_(db), handle_(handle) {}
@@ -38,7 +38,8 @@ class Statement : public SqlRow {
   }
   void BindOne(int index, std::nullptr_t) { sqlite3_bind_null(handle_, index); }
   void BindOne(int index, SqlBlob value) {
-    sqlite3_bind_blob64(handle_, index, value.bytes.empty() ? "" : value.bytes.data(), value.bytes.size(), SQLITE_STATIC);
+    sqlite3_bind_blob64(handle_, index, value.bytes.empty() ? "" : value.bytes.data(), value.bytes.size(),
+                        SQLITE_STATIC);
   }
   template <class T>
   void BindOne(int index, const std::optional<T>& value) {

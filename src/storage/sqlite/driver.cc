@@ -37,15 +37,20 @@ class DriverTransaction : public Transaction {
   Driver& driver_;
 };
 
-Driver::Driver(OwnerLock lock, std::unique_ptr<Database> writer, std::unique_ptr<Database> reader, StorageOptions options,
-               const base::Clock& clock)
-    : lock_(std::move(lock)), options_(std::move(options)), clock_(clock), writer_(std::move(writer)), reader_(std::move(reader)) {}
+Driver::Driver(OwnerLock lock, std::unique_ptr<Database> writer, std::unique_ptr<Database> reader,
+               StorageOptions options, const base::Clock& clock)
+    : lock_(std::move(lock)),
+      options_(std::move(options)),
+      clock_(clock),
+      writer_(std::move(writer)),
+      reader_(std::move(reader)) {}
 
 Result<void> Driver::Start() {
   const std::lock_guard lock(writer_mutex_);
   MILLRACE_TRY(Reload());
   for (auto& [incarnation, worker] : state_.workers) {
-    if (worker.state == WorkerState::kActive || worker.state == WorkerState::kDraining) worker.state = WorkerState::kLost;
+    if (worker.state == WorkerState::kActive || worker.state == WorkerState::kDraining)
+      worker.state = WorkerState::kLost;
   }
   return InTransaction([&]() -> Result<void> {
     const Time now = clock_.Now();
@@ -230,10 +235,19 @@ Result<void> Driver::ReloadLeases() {
       MILLRACE_ASSIGN(const bool running, read->Bind(id, token).Step());
       if (!running) continue;
       const auto of_kind = timeouts.find(state_.kind_by_id.at(read->integer(7)));
-      const Duration timeout = read->integer(6) > 0 ? Duration(read->integer(6)) : of_kind != timeouts.end() ? of_kind->second : options_.claim_timeout;
+      const Duration timeout = read->integer(6) > 0        ? Duration(read->integer(6))
+                               : of_kind != timeouts.end() ? of_kind->second
+                                                           : options_.claim_timeout;
       const Time started = FromMicros(read->integer(5));
-      RunningJob job{token, static_cast<int>(read->integer(2)), state_.queue_by_id.at(read->integer(0)), static_cast<Priority>(read->integer(1)),
-                     read->integer(3), std::string(read->text(4)), started, started + timeout, read->integer(8) != 0};
+      RunningJob job{token,
+                     static_cast<int>(read->integer(2)),
+                     state_.queue_by_id.at(read->integer(0)),
+                     static_cast<Priority>(read->integer(1)),
+                     read->integer(3),
+                     std::string(read->text(4)),
+                     started,
+                     started + timeout,
+                     read->integer(8) != 0};
       if (!job.partition.empty()) {
         PartitionHold& hold = state_.partitions[job.partition];
         hold.incarnation = IncarnationOf(token);
@@ -278,7 +292,8 @@ void Driver::Count(QueueState& queue, Priority priority, JobState state, std::in
   queue.count[p][s] += by;
   queue.changed[p][s] = true;
   queue.any_changed = true;
-  if (by > 0 && (state == JobState::kAvailable || state == JobState::kScheduled || state == JobState::kRetryable)) state_.new_work = true;
+  if (by > 0 && (state == JobState::kAvailable || state == JobState::kScheduled || state == JobState::kRetryable))
+    state_.new_work = true;
 }
 
 void Driver::Moved(QueueState& queue, Priority priority, RunId run, JobState from, JobState to) {

@@ -1,8 +1,8 @@
-// The driver's class, shared by the files that implement its methods: enqueue.cc, claim.cc, report.cc, workers.cc, rescue.cc,
-// requests.cc, inspect.cc and runs.cc, in the order of a job's life.
+// The driver's class, shared by the files that implement its methods: enqueue.cc, claim.cc, report.cc, workers.cc,
+// rescue.cc, requests.cc, inspect.cc and runs.cc, in the order of a job's life.
 //
-// Every public method locks writer_mutex_ (or reader_mutex_) once; private ones expect it held. A write is InTransaction: BEGIN
-// IMMEDIATE, the body, Flush (counters, partition heads, runs), COMMIT.
+// Every public method locks writer_mutex_ (or reader_mutex_) once; private ones expect it held. A write is
+// InTransaction: BEGIN IMMEDIATE, the body, Flush (counters, partition heads, runs), COMMIT.
 #pragma once
 
 #include <condition_variable>
@@ -119,7 +119,8 @@ class Driver : public Storage {
   Result<void> WriteState(JobId id, JobState state, Time run_at, int uncounted, std::optional<std::string_view> error);
   Result<void> WriteFinished(JobId id, JobState state, Time now, std::optional<std::string_view> error);
   // Back to wait, or cancelled when somebody asked for that.
-  Result<void> PutBack(JobId id, const RunningJob& job, JobState state, Time run_at, int uncounted, std::optional<std::string_view> error, Time now);
+  Result<void> PutBack(JobId id, const RunningJob& job, JobState state, Time run_at, int uncounted,
+                       std::optional<std::string_view> error, Time now);
   Result<void> AddAttempt(JobId id, const RunningJob& job, std::string_view outcome, std::string_view error, Time now);
   Result<void> DropLeases();
 

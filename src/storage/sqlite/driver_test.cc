@@ -52,7 +52,8 @@ TEST_F(SqliteDriverTest, ASecondOwnerIsRefusedByName) {
 }
 
 TEST_F(SqliteDriverTest, AFileThatIsNoDatabaseIsRefusedAndLeftAlone) {
-  const std::string text = "Dear diary, this is not a database, and it is longer than a header of one hundred bytes, which SQLite reads.";
+  const std::string text =
+      "Dear diary, this is not a database, and it is longer than a header of one hundred bytes, which SQLite reads.";
   std::ofstream(path_) << text;
   EXPECT_EQ(OpenError().code, ErrorCode::kNotADatabase);
   std::stringstream after;
@@ -139,11 +140,13 @@ TEST_F(SqliteDriverTest, HotStatementsUseTheirIndexes) {
     while (statement->Step().value()) text += std::string(statement->text(3)) + "\n";
     return text;
   };
-  EXPECT_THAT(plan(queries::kReadyJobs), HasSubstr("SEARCH job USING COVERING INDEX job_ready (queue=? AND priority=? AND state=? AND partition_key=? AND run_at>?)"));
+  EXPECT_THAT(plan(queries::kReadyJobs), HasSubstr("SEARCH job USING COVERING INDEX job_ready (queue=? AND priority=? "
+                                                   "AND state=? AND partition_key=? AND run_at>?)"));
   EXPECT_THAT(plan(queries::kDueJobs), HasSubstr("USING INDEX job_due (run_at<?)"));
   EXPECT_THAT(plan(queries::kNextDue), HasSubstr("COVERING INDEX job_due"));
   EXPECT_THAT(plan(queries::kFindUnique), HasSubstr("INDEX job_unique (unique_key=?)"));
-  EXPECT_THAT(plan(queries::kNextInPartition), HasSubstr("COVERING INDEX job_ready_in_partition (partition_key=? AND queue=? AND priority=? AND state=? AND run_at>?)"));
+  EXPECT_THAT(plan(queries::kNextInPartition), HasSubstr("COVERING INDEX job_ready_in_partition (partition_key=? AND "
+                                                         "queue=? AND priority=? AND state=? AND run_at>?)"));
   EXPECT_THAT(plan(queries::kPartitionHeads), HasSubstr("INDEX partition_head_order (queue=? AND priority=?)"));
   for (const auto sql : {queries::kStartJob, queries::kCompleteJob, queries::kFinishJob, queries::kPutBackJob}) {
     EXPECT_THAT(plan(sql), HasSubstr("SEARCH job USING INTEGER PRIMARY KEY (rowid=?)"));

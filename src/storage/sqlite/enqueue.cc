@@ -3,8 +3,8 @@
 
 #include "base/json.h"
 #include "engine/job_state.h"
-#include "storage/sqlite/driver_impl.h"
 #include "engine/validate.h"
+#include "storage/sqlite/driver_impl.h"
 
 namespace millrace::storage::sqlite {
 namespace {
@@ -42,7 +42,8 @@ Result<std::vector<Priority>> Driver::CheckCapacity(std::span<const NewJob> jobs
     priorities.push_back(job.priority);
     const auto found = state_.queue_by_name.find(job.queue);
     const QueueOptions* options = found == state_.queue_by_name.end() ? nullptr : &found->second->options;
-    auto capacity = options != nullptr && options->capacity ? options->capacity : options_.capacity[static_cast<int>(job.priority)];
+    auto capacity =
+        options != nullptr && options->capacity ? options->capacity : options_.capacity[static_cast<int>(job.priority)];
     const bool repeated = !job.unique_key.empty() && !keys.insert(job.unique_key).second;
     if (!capacity || repeated) continue;
     if (!job.unique_key.empty()) {  // a duplicate takes no room
@@ -52,7 +53,8 @@ Result<std::vector<Priority>> Driver::CheckCapacity(std::span<const NewJob> jobs
     MILLRACE_ASSIGN(QueueState * queue, QueueByName(job.queue));
     const auto& count = queue->count[static_cast<int>(job.priority)];
     std::int64_t waiting = added[{queue, job.priority}];
-    for (const JobState state : {JobState::kWaiting, JobState::kScheduled, JobState::kAvailable, JobState::kRetryable}) {
+    for (const JobState state :
+         {JobState::kWaiting, JobState::kScheduled, JobState::kAvailable, JobState::kRetryable}) {
       waiting += count[static_cast<int>(state)];
     }
     const bool spills = queue->options.overflow == Overflow::kSpill && queue->options.spill_to != job.priority;
@@ -62,8 +64,10 @@ Result<std::vector<Priority>> Driver::CheckCapacity(std::span<const NewJob> jobs
       priorities.back() = queue->options.spill_to;
       ++added[{queue, queue->options.spill_to}];
     } else {
-      return fail(ErrorCode::kQueueFull, fmt::format("queue '{}' is full: {} jobs of priority {} wait, its capacity is {}; try again later "
-                                                     "or raise the capacity", job.queue, waiting, priority_name(job.priority), *capacity));
+      return fail(ErrorCode::kQueueFull,
+                  fmt::format("queue '{}' is full: {} jobs of priority {} wait, its capacity is {}; try again later "
+                              "or raise the capacity",
+                              job.queue, waiting, priority_name(job.priority), *capacity));
     }
   }
   return priorities;
@@ -89,9 +93,9 @@ Result<Enqueued> Driver::EnqueueOne(const NewJob& job, Priority priority, Time n
   const JobId id = state_.next_job++;
   const std::string tags = TagsToJson(job.tags);
   const auto run = job.run_id == 0 ? std::nullopt : std::optional<std::int64_t>(job.run_id);
-  insert.Bind(id, queue->id, kind, static_cast<int>(priority), static_cast<int>(state), job.max_attempts, job.max_crashes,
-              job.timeout.count(), Micros(now), Micros(run_at), run, NullIfEmpty(job.partition_key), NullIfEmpty(job.unique_key),
-              NullIfEmpty(tags), std::string_view(job.args));
+  insert.Bind(id, queue->id, kind, static_cast<int>(priority), static_cast<int>(state), job.max_attempts,
+              job.max_crashes, job.timeout.count(), Micros(now), Micros(run_at), run, NullIfEmpty(job.partition_key),
+              NullIfEmpty(job.unique_key), NullIfEmpty(tags), std::string_view(job.args));
   MILLRACE_TRY(insert.Run());
   Count(*queue, priority, state, 1);
   if (job.run_id != 0) ++state_.runs[job.run_id].states[static_cast<int>(state)];
@@ -112,7 +116,8 @@ Result<std::vector<Enqueued>> Driver::EnqueueJobs(std::span<const NewJob> jobs, 
   enqueued.reserve(jobs.size());
   state_.touched = true;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    MILLRACE_ASSIGN(const Enqueued one, EnqueueOne(jobs[i], priorities.empty() ? jobs[i].priority : priorities[i], now, *insert));
+    MILLRACE_ASSIGN(const Enqueued one,
+                    EnqueueOne(jobs[i], priorities.empty() ? jobs[i].priority : priorities[i], now, *insert));
     enqueued.push_back(one);
   }
   return enqueued;
@@ -135,7 +140,8 @@ Result<void> Driver::CheckRuns(std::span<const NewJob> jobs) {
     const Resetting resetting(*progress);
     MILLRACE_ASSIGN(const bool found, progress->Bind(run).Step());
     if (!found || static_cast<RunState>(progress->integer(0)) != RunState::kActive) {
-      return fail(ErrorCode::kInvalidArgument, fmt::format("job {} of the batch: run_id: run {} is not active", i, run));
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("job {} of the batch: run_id: run {} is not active", i, run));
     }
     checked = run;
   }
@@ -157,7 +163,9 @@ Result<std::vector<Enqueued>> Driver::EmitNow(const WorkerRef& worker, JobId id,
   std::vector<Enqueued> enqueued;
   const std::lock_guard lock(writer_mutex_);
   const RunningJob* emitter = FindLease(worker, id, attempt, token);
-  if (emitter == nullptr) return fail(ErrorCode::kLeaseLost, fmt::format("job {} attempt {}: its lease is lost; nothing was enqueued", id, attempt));
+  if (emitter == nullptr)
+    return fail(ErrorCode::kLeaseLost,
+                fmt::format("job {} attempt {}: its lease is lost; nothing was enqueued", id, attempt));
   const RunId run = emitter->run;
   MILLRACE_TRY(InTransaction([&]() -> Result<void> {
     MILLRACE_ASSIGN(enqueued, EmitJobs(jobs, run));

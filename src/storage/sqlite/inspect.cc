@@ -7,8 +7,10 @@ namespace millrace::storage::sqlite {
 namespace {
 
 constexpr std::string_view kSelectJob =
-    "SELECT j.id, k.name, j.args, q.name, j.priority, j.state, j.created_at, j.run_at, j.started_at, j.finished_at, j.attempt,"
-    " j.max_attempts, j.crashes, j.max_crashes, j.timeout, j.partition_key, j.unique_key, j.run, j.tags, j.result, j.error,"
+    "SELECT j.id, k.name, j.args, q.name, j.priority, j.state, j.created_at, j.run_at, j.started_at, j.finished_at, "
+    "j.attempt,"
+    " j.max_attempts, j.crashes, j.max_crashes, j.timeout, j.partition_key, j.unique_key, j.run, j.tags, j.result, "
+    "j.error,"
     " j.progress, j.progress_message, j.cancel_requested, w.id"
     " FROM job j JOIN kind k ON k.id = j.kind JOIN queue q ON q.id = j.queue"
     // The token's bits 40 to 61; see state.h.
@@ -60,7 +62,8 @@ Where Conditions(const JobFilter& filter) {
   Where where;
   if (!filter.states.empty()) {
     std::string list;
-    for (const JobState state : filter.states) list += (list.empty() ? "" : ", ") + std::to_string(static_cast<int>(state));
+    for (const JobState state : filter.states)
+      list += (list.empty() ? "" : ", ") + std::to_string(static_cast<int>(state));
     where.Add("j.state IN (" + list + ")");
   }
   if (!filter.ids.empty()) {
@@ -70,7 +73,8 @@ Where Conditions(const JobFilter& filter) {
   }
   if (!filter.queue.empty()) where.Add("q.name = ?", std::string_view(filter.queue));
   if (!filter.kind.empty()) where.Add("k.name = ?", std::string_view(filter.kind));
-  if (!filter.tag.empty()) where.Add("EXISTS (SELECT 1 FROM json_each(j.tags) WHERE value = ?)", std::string_view(filter.tag));
+  if (!filter.tag.empty())
+    where.Add("EXISTS (SELECT 1 FROM json_each(j.tags) WHERE value = ?)", std::string_view(filter.tag));
   if (filter.priority) where.Add("j.priority = ?", std::int64_t{static_cast<int>(*filter.priority)});
   if (filter.run_id != 0) where.Add("j.run = ?", filter.run_id);
   if (filter.after_id > 0) where.Add("j.id > ?", filter.after_id);
@@ -125,8 +129,8 @@ Result<std::vector<Attempt>> Driver::Attempts(JobId id) {
   const std::lock_guard lock(reader_mutex_);
   const SqlValue value = id;
   MILLRACE_TRY(reader_->query(queries::kAttemptsOfJob, {&value, 1}, [&](const SqlRow& row) {
-    attempts.push_back({static_cast<int>(row.integer(0)), std::string(row.text(1)), std::string(row.text(2)), std::string(row.text(3)),
-                        FromMicros(row.integer(4)), FromMicros(row.integer(5))});
+    attempts.push_back({static_cast<int>(row.integer(0)), std::string(row.text(1)), std::string(row.text(2)),
+                        std::string(row.text(3)), FromMicros(row.integer(4)), FromMicros(row.integer(5))});
     return true;
   }));
   return attempts;

@@ -55,9 +55,11 @@ Result<void> InTransaction(Database& database, const std::function<Result<void>(
 Result<void> Apply(Database& database, const Migration& migration) {
   return InTransaction(database, [&]() -> Result<void> {
     MILLRACE_TRY(database.ExecuteScript(std::string(migration.up)));
-    const std::array<SqlValue, 4> values = {std::int64_t{migration.number}, migration.name, std::int64_t{migration.breaking},
+    const std::array<SqlValue, 4> values = {std::int64_t{migration.number}, migration.name,
+                                            std::int64_t{migration.breaking},
                                             base::Clock::System().Now().time_since_epoch().count()};
-    return database.execute("INSERT INTO schema_migration (number, name, breaking, applied_at) VALUES (?, ?, ?, ?)", values);
+    return database.execute("INSERT INTO schema_migration (number, name, breaking, applied_at) VALUES (?, ?, ?, ?)",
+                            values);
   });
 }
 
@@ -77,22 +79,24 @@ Result<std::vector<MigrationStatus>> ReadMigrations(Database& database) {
   MILLRACE_ASSIGN(const std::int64_t id, ReadNumber(database, "PRAGMA application_id"));
   MILLRACE_ASSIGN(const std::int64_t tables, ReadNumber(database, "SELECT count(*) FROM sqlite_schema"));
   if (id != kApplicationId && tables != 0) {
-    return fail(ErrorCode::kNotADatabase, fmt::format("{}: a SQLite file, but not a Millrace database; choose another --db path",
-                                                      sqlite3_db_filename(database.handle(), "main")));
+    return fail(ErrorCode::kNotADatabase,
+                fmt::format("{}: a SQLite file, but not a Millrace database; choose another --db path",
+                            sqlite3_db_filename(database.handle(), "main")));
   }
   std::map<int, MigrationStatus> all;
   for (const Migration& known : kMigrations) {
     all[known.number] = {known.number, std::string(known.name), true, false, known.breaking};
   }
   if (tables != 0) {
-    MILLRACE_TRY(database.query("SELECT number, name, breaking FROM schema_migration ORDER BY number", {}, [&](const SqlRow& row) {
-      MigrationStatus& status = all[static_cast<int>(row.integer(0))];
-      status.number = static_cast<int>(row.integer(0));
-      status.name = std::string(row.text(1));
-      status.breaking = row.integer(2) != 0;
-      status.applied = true;
-      return true;
-    }));
+    MILLRACE_TRY(database.query("SELECT number, name, breaking FROM schema_migration ORDER BY number", {},
+                                [&](const SqlRow& row) {
+                                  MigrationStatus& status = all[static_cast<int>(row.integer(0))];
+                                  status.number = static_cast<int>(row.integer(0));
+                                  status.name = std::string(row.text(1));
+                                  status.breaking = row.integer(2) != 0;
+                                  status.applied = true;
+                                  return true;
+                                }));
   }
   std::vector<MigrationStatus> list;
   for (auto& [number, status] : all) list.push_back(std::move(status));
@@ -104,9 +108,10 @@ Result<void> MigrateUp(Database& database, int target) {
   MILLRACE_ASSIGN(const std::vector<MigrationStatus> status, ReadMigrations(database));
   for (const MigrationStatus& one : status) {
     if (one.applied && !one.known && one.breaking) {
-      return fail(ErrorCode::kSchemaNew,
-                  fmt::format("{}: its schema has migration {} ({}), which this program does not know; use a newer millrace",
-                              sqlite3_db_filename(database.handle(), "main"), one.number, one.name));
+      return fail(
+          ErrorCode::kSchemaNew,
+          fmt::format("{}: its schema has migration {} ({}), which this program does not know; use a newer millrace",
+                      sqlite3_db_filename(database.handle(), "main"), one.number, one.name));
     }
   }
   for (const MigrationStatus& one : status) {
@@ -121,8 +126,10 @@ Result<void> MigrateDown(Database& database, int target) {
   for (auto one = status.rbegin(); one != status.rend(); ++one) {
     if (!one->applied || one->number <= target) continue;
     if (!one->known) {
-      return fail(ErrorCode::kSchemaNew, fmt::format("migration {} ({}) is unknown to this program, so it cannot take it back; use "
-                                                     "the millrace that made it", one->number, one->name));
+      return fail(ErrorCode::kSchemaNew,
+                  fmt::format("migration {} ({}) is unknown to this program, so it cannot take it back; use "
+                              "the millrace that made it",
+                              one->number, one->name));
     }
     MILLRACE_TRY(TakeBack(database, kMigrations[static_cast<std::size_t>(one->number) - 1]));
   }
@@ -132,13 +139,14 @@ Result<void> MigrateDown(Database& database, int target) {
 Result<std::string> DumpSchema(Database& database) {
   std::string text;
   // Shadow tables of full-text indexes are SQLite's own business.
-  MILLRACE_TRY(database.query(
-      "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT GLOB "
-      "'*_fts_*' ORDER BY name",
-      {}, [&](const SqlRow& row) {
-        text += std::string(row.text(0)) + ";\n";
-        return true;
-      }));
+  MILLRACE_TRY(
+      database.query("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+                     "AND name NOT GLOB "
+                     "'*_fts_*' ORDER BY name",
+                     {}, [&](const SqlRow& row) {
+                       text += std::string(row.text(0)) + ";\n";
+                       return true;
+                     }));
   return text;
 }
 
@@ -150,9 +158,12 @@ Result<void> ValidateSchema(Database& database) {
   if (found == expected) return {};
   const auto differs = std::mismatch(expected.begin(), expected.end(), found.begin(), found.end()).first;
   const auto at = static_cast<std::size_t>(differs - expected.begin());
-  const std::size_t begin = at == 0 ? 0 : expected.rfind(";\n", at - 1) + (expected.rfind(";\n", at - 1) == std::string::npos ? 1 : 2);
-  return fail(ErrorCode::kCorrupt, fmt::format("the schema is not as its migrations make it, first at: {}; compare with 'millrace migrate "
-                                               "status'", expected.substr(begin, 120)));
+  const std::size_t begin =
+      at == 0 ? 0 : expected.rfind(";\n", at - 1) + (expected.rfind(";\n", at - 1) == std::string::npos ? 1 : 2);
+  return fail(ErrorCode::kCorrupt,
+              fmt::format("the schema is not as its migrations make it, first at: {}; compare with 'millrace migrate "
+                          "status'",
+                          expected.substr(begin, 120)));
 }
 
 }  // namespace millrace::storage::sqlite

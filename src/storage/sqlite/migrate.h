@@ -22,19 +22,21 @@ std::span<const Migration> Migrations();
 struct MigrationStatus {
   int number = 0;
   std::string name;
-  bool known = false;     // to this program
+  bool known = false;  // to this program
   bool applied = false;
   bool breaking = false;
 };
 
-// Known and applied ones together, by number. Fails with kNotADatabase when the file is a SQLite database of something else.
+// Known and applied ones together, by number. Fails with kNotADatabase when the file is a SQLite database of something
+// else.
 Result<std::vector<MigrationStatus>> ReadMigrations(Database& database);
 
-// Applies what is missing up to `target` (0: all). kSchemaNew when a breaking migration is applied that this program does not
-// know; unknown ones that are not breaking are left alone.
+// Applies what is missing up to `target` (0: all). kSchemaNew when a breaking migration is applied that this program
+// does not know; unknown ones that are not breaking are left alone.
 Result<void> MigrateUp(Database& database, int target = 0);
 
-// Takes back every migration above `target`, newest first, with the data in its tables. kSchemaNew when one of them is unknown.
+// Takes back every migration above `target`, newest first, with the data in its tables. kSchemaNew when one of them is
+// unknown.
 Result<void> MigrateDown(Database& database, int target);
 
 // The schema as text: every table and index in order of name, for comparing with what migrations should have made.

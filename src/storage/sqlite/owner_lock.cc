@@ -37,11 +37,13 @@ Result<OwnerLock> OwnerLock::Acquire(const std::string& database_path, const std
   }
   OwnerLock lock(fd);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    return fail(ErrorCode::kOwned, fmt::format("{} is owned by {}; stop it, or send commands through its socket {}.sock",
-                                               database_path, ReadOwner(fd), database_path));
+    return fail(ErrorCode::kOwned,
+                fmt::format("{} is owned by {}; stop it, or send commands through its socket {}.sock", database_path,
+                            ReadOwner(fd), database_path));
   }
-  const std::string text = fmt::format("process {}, {}, since {}\n", getpid(), owner.empty() ? "a Millrace program" : owner,
-                                       base::FormatTime(base::Clock::System().Now()));
+  const std::string text =
+      fmt::format("process {}, {}, since {}\n", getpid(), owner.empty() ? "a Millrace program" : owner,
+                  base::FormatTime(base::Clock::System().Now()));
   // The lock holds even when the text does not fit on a full disk.
   if (ftruncate(fd, 0) == 0 && pwrite(fd, text.data(), text.size(), 0) < 0) return lock;
   return lock;

@@ -44,13 +44,16 @@ Result<void> Driver::DropLeases() {
   return {};
 }
 
-Result<void> Driver::AddAttempt(JobId id, const RunningJob& job, std::string_view outcome, std::string_view error, Time now) {
+Result<void> Driver::AddAttempt(JobId id, const RunningJob& job, std::string_view outcome, std::string_view error,
+                                Time now) {
   MILLRACE_ASSIGN(Statement * insert, writer_->Prepare(queries::kInsertAttempt));
   const std::string worker = WorkerName(job.token);
-  return insert->Bind(id, job.attempt, outcome, error, std::string_view(worker), Micros(job.started_at), Micros(now)).Run();
+  return insert->Bind(id, job.attempt, outcome, error, std::string_view(worker), Micros(job.started_at), Micros(now))
+      .Run();
 }
 
-Result<void> Driver::WriteState(JobId id, JobState state, Time run_at, int uncounted, std::optional<std::string_view> error) {
+Result<void> Driver::WriteState(JobId id, JobState state, Time run_at, int uncounted,
+                                std::optional<std::string_view> error) {
   MILLRACE_ASSIGN(Statement * put, writer_->Prepare(queries::kPutBackJob));
   const auto when = run_at == Time() ? std::nullopt : std::optional(Micros(run_at));
   return put->Bind(id, static_cast<int>(state), when, uncounted, error).Run();
@@ -99,12 +102,16 @@ Result<void> Driver::FinishAttempt(const RunningJob& job, const Report& report, 
     case Verdict::kDead:
     case Verdict::kCancelled: {
       const bool dead = report.verdict == Verdict::kDead;
-      const std::string_view outcome = !dead ? "cancelled" : report.timed_out ? "timeout" : report.fatal ? "fatal" : "failed";
+      const std::string_view outcome = !dead              ? "cancelled"
+                                       : report.timed_out ? "timeout"
+                                       : report.fatal     ? "fatal"
+                                                          : "failed";
       const JobState state = dead ? JobState::kDead : JobState::kCancelled;
       MILLRACE_TRY(AddAttempt(id, job, outcome, report.text, now));
       // A cancel is no failure: without a text of its own it leaves the latest one's.
       const bool has_error = dead || !report.text.empty();
-      MILLRACE_TRY(WriteFinished(id, state, now, has_error ? std::optional<std::string_view>(report.text) : std::nullopt));
+      MILLRACE_TRY(
+          WriteFinished(id, state, now, has_error ? std::optional<std::string_view>(report.text) : std::nullopt));
       LeaveRunning(id, state);
       return {};
     }
@@ -118,9 +125,10 @@ Result<bool> Driver::ReportOne(const WorkerRef& worker, const Report& report, Ti
   state_.touched = true;
   const RunningJob job = *found;
   MILLRACE_TRY(FinishAttempt(job, report, now));
-  if (report.verdict == Verdict::kCompleted && report.discovery_done && job.run != 0) state_.runs[job.run].discovery_done = true;
-  // Emitted after the job has finished, so that it may emit its own successor under its unique key; the run's counters only meet at
-  // the end of the transaction, so it never looks finished in between.
+  if (report.verdict == Verdict::kCompleted && report.discovery_done && job.run != 0)
+    state_.runs[job.run].discovery_done = true;
+  // Emitted after the job has finished, so that it may emit its own successor under its unique key; the run's counters
+  // only meet at the end of the transaction, so it never looks finished in between.
   if (!report.emits.empty()) MILLRACE_TRY(EmitJobs(report.emits, job.run));
   return true;
 }

@@ -24,7 +24,8 @@ std::vector<JobState> Allowed(const JobFilter& filter, std::initializer_list<Job
 Result<std::vector<JobId>> Driver::CancelJobs(const JobFilter& given) {
   std::vector<JobId> cancelled;
   JobFilter filter = given;
-  filter.states = Allowed(given, {JobState::kWaiting, JobState::kScheduled, JobState::kAvailable, JobState::kRunning, JobState::kRetryable});
+  filter.states = Allowed(given, {JobState::kWaiting, JobState::kScheduled, JobState::kAvailable, JobState::kRunning,
+                                  JobState::kRetryable});
   if (filter.states.empty()) return cancelled;
   const Time now = clock_.Now();
   MILLRACE_ASSIGN(const std::vector<Job> jobs, FindJobs(*writer_, filter));
@@ -169,17 +170,23 @@ Result<void> Driver::PauseQueue(const std::string& name, bool paused) {
 
 Result<void> Driver::ConfigureOne(const QueueOptions& options) {
   if (options.name.empty()) return fail(ErrorCode::kInvalidArgument, "a queue needs a name");
-  const bool negative = (options.capacity && *options.capacity < 0) || (options.rate_limit && *options.rate_limit <= 0) || (options.concurrency && *options.concurrency < 0);
+  const bool negative = (options.capacity && *options.capacity < 0) ||
+                        (options.rate_limit && *options.rate_limit <= 0) ||
+                        (options.concurrency && *options.concurrency < 0);
   if (negative) {
-    return fail(ErrorCode::kInvalidArgument, fmt::format("queue '{}': capacity and concurrency must not be negative, rate_limit must be above 0", options.name));
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("queue '{}': capacity and concurrency must not be negative, rate_limit must be above 0",
+                            options.name));
   }
   MILLRACE_ASSIGN(QueueState * queue, QueueByName(options.name));
   state_.touched = true;
   state_.new_work = true;
   queue->options = options;
   MILLRACE_ASSIGN(Statement * put, writer_->Prepare(queries::kConfigureQueue));
-  return put->Bind(queue->id, options.capacity, static_cast<int>(options.overflow), static_cast<int>(options.spill_to), options.rate_limit,
-                   options.concurrency).Run();
+  return put
+      ->Bind(queue->id, options.capacity, static_cast<int>(options.overflow), static_cast<int>(options.spill_to),
+             options.rate_limit, options.concurrency)
+      .Run();
 }
 
 Result<void> Driver::ConfigureQueues(std::span<const QueueOptions> queues) {

@@ -110,7 +110,8 @@ Result<std::vector<Rescued>> Driver::Rescue(Duration stale_threshold, Duration g
       rescued.push_back(std::move(one));
     }
     for (auto& [incarnation, worker] : state_.workers) {
-      const bool counts = worker.newest && (worker.state == WorkerState::kActive || worker.state == WorkerState::kDraining);
+      const bool counts =
+          worker.newest && (worker.state == WorkerState::kActive || worker.state == WorkerState::kDraining);
       if (!counts || now - worker.last_heartbeat <= stale_threshold) continue;
       state_.touched = true;
       worker.state = WorkerState::kLost;

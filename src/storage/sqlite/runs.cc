@@ -3,8 +3,8 @@
 
 #include "base/json.h"
 #include "engine/job_state.h"
-#include "storage/sqlite/driver_impl.h"
 #include "engine/validate.h"
+#include "storage/sqlite/driver_impl.h"
 
 namespace millrace::storage::sqlite {
 namespace {
@@ -13,10 +13,18 @@ namespace json = base::json;
 
 // A job template as stored with its run.
 json::object ToObject(const NewJob& job) {
-  return {{"kind", job.kind}, {"args", job.args}, {"queue", job.queue}, {"priority", static_cast<int>(job.priority)},
-          {"max_attempts", job.max_attempts}, {"max_crashes", job.max_crashes}, {"timeout", job.timeout.count()},
-          {"partition_key", job.partition_key}, {"unique_key", job.unique_key}, {"tags", TagsToJson(job.tags)},
-          {"delay", job.delay ? job.delay->count() : 0}, {"run_at", job.run_at ? Micros(*job.run_at) : 0}};
+  return {{"kind", job.kind},
+          {"args", job.args},
+          {"queue", job.queue},
+          {"priority", static_cast<int>(job.priority)},
+          {"max_attempts", job.max_attempts},
+          {"max_crashes", job.max_crashes},
+          {"timeout", job.timeout.count()},
+          {"partition_key", job.partition_key},
+          {"unique_key", job.unique_key},
+          {"tags", TagsToJson(job.tags)},
+          {"delay", job.delay ? job.delay->count() : 0},
+          {"run_at", job.run_at ? Micros(*job.run_at) : 0}};
 }
 
 NewJob FromObject(const json::object& object) {
@@ -100,7 +108,8 @@ Result<void> Driver::AdvanceRun(RunId id) {
     MILLRACE_ASSIGN(Statement * progress, writer_->Prepare(queries::kRunProgress));
     const Resetting resetting(*progress);
     MILLRACE_ASSIGN(const bool found, progress->Bind(id).Step());
-    const bool idle = found && static_cast<RunState>(progress->integer(0)) == RunState::kActive && progress->integer(1) != 0 && progress->integer(3) == 0;
+    const bool idle = found && static_cast<RunState>(progress->integer(0)) == RunState::kActive &&
+                      progress->integer(1) != 0 && progress->integer(3) == 0;
     if (!idle) return {};
     started = static_cast<int>(progress->integer(2));
     finals = progress->text(4);
@@ -139,8 +148,10 @@ Result<StartedRun> Driver::StartRun(const RunSpec& spec) {
       return false;
     }));
     MILLRACE_ASSIGN(Statement * insert, writer_->Prepare(queries::kInsertRun));
-    MILLRACE_TRY(insert->Bind(std::string_view(spec.pipeline), std::string_view(spec.identity), started.generation, std::string_view(spec.spec),
-                              std::string_view(finals_text), Micros(clock_.Now())).Run());
+    MILLRACE_TRY(insert
+                     ->Bind(std::string_view(spec.pipeline), std::string_view(spec.identity), started.generation,
+                            std::string_view(spec.spec), std::string_view(finals_text), Micros(clock_.Now()))
+                     .Run());
     started.id = sqlite3_last_insert_rowid(writer_->handle());
     MILLRACE_TRY(EmitJobs({&spec.discovery, 1}, started.id));
     return {};
@@ -166,7 +177,8 @@ Result<void> Driver::CancelRun(RunId id) {
   const std::lock_guard lock(writer_mutex_);
   return InTransaction([&]() -> Result<void> {
     MILLRACE_ASSIGN(const std::vector<RunRow> runs, ReadRuns(*writer_, id, 1));
-    if (id <= 0 || runs.empty()) return fail(ErrorCode::kNotFound, fmt::format("no run {}; 'millrace runs list' shows them", id));
+    if (id <= 0 || runs.empty())
+      return fail(ErrorCode::kNotFound, fmt::format("no run {}; 'millrace runs list' shows them", id));
     if (runs.front().state != RunState::kActive) return {};
     MILLRACE_ASSIGN(Statement * finish, writer_->Prepare(queries::kFinishRun));
     MILLRACE_TRY(finish->Bind(id, static_cast<int>(RunState::kCancelled), Micros(clock_.Now())).Run());

@@ -1,5 +1,5 @@
-// What the owner of the file keeps in memory: names as numbers, counters, what runs. All of it can be read back from the
-// file, and is, after a transaction that failed (see Driver::Reload).
+// What the owner of the file keeps in memory: names as numbers, counters, what runs. All of it can be read back from
+// the file, and is, after a transaction that failed (see Driver::Reload).
 #pragma once
 
 #include <array>
@@ -16,8 +16,8 @@
 
 namespace millrace::storage::sqlite {
 
-// A token's bits 40 to 61 are the worker's incarnation and its lower ones a number of the batch; bit 62 is always set, so that
-// every token, and the placeholder of jobs never claimed, takes eight bytes in the row.
+// A token's bits 40 to 61 are the worker's incarnation and its lower ones a number of the batch; bit 62 is always set,
+// so that every token, and the placeholder of jobs never claimed, takes eight bytes in the row.
 inline constexpr std::int64_t kNoToken = std::int64_t{1} << 62;
 inline std::int64_t MakeToken(std::int64_t incarnation, std::int64_t number) {
   return kNoToken | (incarnation << 40) | (number & ((std::int64_t{1} << 40) - 1));

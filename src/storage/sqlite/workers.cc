@@ -12,7 +12,10 @@ Result<WorkerRef> Driver::RegisterWorker(const WorkerInfo& info) {
   MILLRACE_TRY(InTransaction([&]() -> Result<void> {
     const Time now = clock_.Now();
     MILLRACE_ASSIGN(Statement * insert, writer_->Prepare(queries::kInsertWorker));
-    MILLRACE_TRY(insert->Bind(std::string_view(info.id), std::string_view(info.type), std::string_view(info.host), info.pid, info.slots, Micros(now)).Run());
+    MILLRACE_TRY(insert
+                     ->Bind(std::string_view(info.id), std::string_view(info.type), std::string_view(info.host),
+                            info.pid, info.slots, Micros(now))
+                     .Run());
     worker.incarnation = sqlite3_last_insert_rowid(writer_->handle());
     state_.touched = true;
     for (auto& [incarnation, known] : state_.workers) {
@@ -29,7 +32,8 @@ Result<WorkerRef> Driver::RegisterWorker(const WorkerInfo& info) {
   return worker;
 }
 
-Result<HeartbeatReply> Driver::Heartbeat(const WorkerRef& worker, WorkerState state, std::span<const JobProgress> progress) {
+Result<HeartbeatReply> Driver::Heartbeat(const WorkerRef& worker, WorkerState state,
+                                         std::span<const JobProgress> progress) {
   HeartbeatReply reply;
   const std::lock_guard lock(writer_mutex_);
   if (!CheckWorker(worker)) {
@@ -68,7 +72,8 @@ Result<void> Driver::StopWorker(const WorkerRef& worker) {
       if (IncarnationOf(job.token) == worker.incarnation) held.emplace_back(id, job);
     }
     std::sort(held.begin(), held.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (const auto& [id, job] : held) MILLRACE_TRY(PutBack(id, job, JobState::kAvailable, Time(), 1, std::nullopt, now));
+    for (const auto& [id, job] : held)
+      MILLRACE_TRY(PutBack(id, job, JobState::kAvailable, Time(), 1, std::nullopt, now));
     state_.touched = true;
     state_.workers.at(worker.incarnation).state = WorkerState::kStopped;
     MILLRACE_ASSIGN(Statement * set, writer_->Prepare(queries::kSetWorkerState));
