@@ -75,7 +75,7 @@ Prolog ReadProlog(std::string_view text) {
     std::size_t end = text.find(comment ? "-->" : ">");
     // An internal subset has tags of its own.
     const std::size_t subset = comment ? std::string_view::npos : text.substr(0, end).find('[');
-    if (subset != std::string_view::npos && text[1] == '!') end = text.find("]", subset);
+    if (subset != std::string_view::npos && text[1] == '!') end = text.find(']', subset);
     if (end == std::string_view::npos) return prolog;
     text =
         SkipSpace(text.substr(text.find('>', end) == std::string_view::npos ? text.size() : text.find('>', end) + 1));

@@ -28,6 +28,7 @@ TEST(DetectTest, EmptyAndBlank) {
 TEST(DetectTest, MarkupByContent) {
   EXPECT_EQ(What("<?xml version=\"1.0\"?><a/>"), "xml");
   EXPECT_EQ(What("<?xml version=\"1.0\"?><!DOCTYPE a [<!ENTITY x \"<y>\">]><a/>", "a.txt"), "xml");
+  EXPECT_EQ(What("<!DOCTYPE a [<!ENTITY x \"<y>\">]><a></a>", "a.txt"), "xml");
   EXPECT_EQ(What("<?xml version=\"1.0\"?><!-- c --><html xmlns=\"x\"></html>", "a.xml"), "html");
   EXPECT_EQ(What("\n<!doctype HTML><p>x", "a.txt"), "html");
   EXPECT_EQ(What("<!-- comment --><HTML><body>", "a"), "html");
@@ -124,6 +125,7 @@ TEST(LanguageTest, OnlyWhenReliable) {
   EXPECT_EQ(DetectLanguage("This is a sentence that is written in plain English, as everybody can see."), "en");
   EXPECT_EQ(DetectLanguage("Dies ist ein Satz, der in deutscher Sprache geschrieben wurde, wie man leicht sieht."),
             "de");
+  EXPECT_EQ(DetectLanguage("the und le der la est ist and il per con"), "");
   EXPECT_EQ(DetectLanguage("42 17 0x1f"), "");
   EXPECT_EQ(DetectLanguage(""), "");
   EXPECT_EQ(DetectLanguage("\xff\xfe this is a sentence that is written in plain English"), "");

@@ -1,6 +1,9 @@
 #include "pipelines/documents/language.h"
 
+// clang-format off
+#include <cstdio>  // CLD2's header needs it and forgets it
 #include <cld2/public/compact_lang_det.h>
+// clang-format on
 
 #include <algorithm>
 
@@ -19,6 +22,7 @@ std::string DetectLanguage(std::string_view text) {
   if (!reliable || language == CLD2::UNKNOWN_LANGUAGE) return {};
   std::string code = CLD2::LanguageCode(language);
   code.resize(std::min(code.find('-'), code.size()));  // "zh-Hant": the language alone
+  if (code == "iw") code = "he";                       // its name before 1989
   return code.size() == 2 && code != "un" ? code : std::string();
 }
 

@@ -1,7 +1,7 @@
 // The sink and the main loop of a parser's process.
 #include <fcntl.h>
-#include <poll.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -62,8 +62,9 @@ void LimitCpu(Duration more) {
   Limit(RLIMIT_CPU, static_cast<rlim_t>(limit.count()), RLIM_INFINITY);
 }
 
-// A thread that ends the process when the parent has closed its end of the socket, in the middle of a document too. (The signal on a
-// parent's death would come when the thread that started this process ends; signals of the socket come for other reasons as well.)
+// A thread that ends the process when the parent has closed its end of the socket, in the middle of a document too.
+// (The signal on a parent's death would come when the thread that started this process ends; signals of the socket come
+// for other reasons as well.)
 void DieWithParent() {
   std::thread([] {
     pollfd hangup{kParserSocketFd, POLLRDHUP, 0};
@@ -103,7 +104,8 @@ std::optional<Request> Receive() {
   if (size <= 0) return std::nullopt;
   Request request;
   request.fd = SentDescriptor(message);
-  auto frame = DecodeRequest(std::string_view(buffer).substr(0, static_cast<std::size_t>(size)));
+  buffer.resize(static_cast<std::size_t>(size));
+  auto frame = DecodeRequest(buffer);
   if (!frame || request.fd < 0) return std::nullopt;
   request.frame = std::move(*frame);
   return request;

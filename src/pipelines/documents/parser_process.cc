@@ -56,6 +56,7 @@ std::vector<std::string> ChildEnvironment() {
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> out;
+  out.reserve(texts.size() + 1);
   for (std::string& text : texts) out.push_back(text.data());
   out.push_back(nullptr);
   return out;
@@ -228,7 +229,8 @@ Result<ParserAnswer> ParserProcess::Receive() {
   const ssize_t size = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
   if (size < 0 && errno != ECONNRESET) return fail(ErrorCode::kIo, "cannot hear from a parser: " + Reason());
   if (size <= 0) return End(ParserAnswer::How::kEnded);
-  auto reply = DecodeReply(std::string_view(bytes).substr(0, static_cast<std::size_t>(size)));
+  bytes.resize(static_cast<std::size_t>(size));
+  auto reply = DecodeReply(bytes);
   if (!reply) return End(ParserAnswer::How::kNonsense);
   ParserAnswer answer;
   answer.reply = std::move(*reply);
@@ -240,7 +242,7 @@ Result<ParserAnswer> ParserProcess::Ask(int document, const RequestFrame& reques
   const auto deadline = std::chrono::steady_clock::now() + request.limits.wall;
   const StopSignal stopped(stop);
   ++asked_;
-  auto answer = [&]() -> Result<ParserAnswer> {
+  const auto exchange = [&]() -> Result<ParserAnswer> {
     if (auto sent = Send(document, request); !sent) return fail(sent.error());
     for (;;) {
       if (stop.stop_requested()) return fail(ErrorCode::kCancelled, "stopped while a document was parsed");
@@ -250,7 +252,8 @@ Result<ParserAnswer> ParserProcess::Ask(int document, const RequestFrame& reques
       if (ready > 0 && wait[0].revents != 0) return Receive();
       if (ready == 0) return End(ParserAnswer::How::kTimeout);
     }
-  }();
+  };
+  auto answer = exchange();
   if (!answer) Kill();
   return answer;
 }

@@ -106,8 +106,8 @@ class SpoolSink : public ElementSink {
  public:
   // Writes from offset 0 of `fd`. Keeps the first `sample_bytes` of text. `limits` must outlive it.
   SpoolSink(int fd, const ParseLimits& limits, std::size_t sample_bytes = 0);
-  std::int32_t Add(std::int32_t parent, ElementType type, std::string_view text, std::string_view location,
-                   int level = 0, std::string_view metadata = {}) override;
+  std::int32_t Add(std::int32_t parent, ElementType type, std::string_view text, std::string_view location, int level,
+                   std::string_view metadata) override;
   void Warn(std::string warning) override;
   [[nodiscard]] DocumentMetadata& metadata() override { return trailer_.metadata; }
   [[nodiscard]] const std::string& sample() const { return sample_; }

@@ -132,14 +132,15 @@ class SpoolTest : public testing::Test {
 };
 
 TEST_F(SpoolTest, GivesBackWhatWasAdded) {
-  SpoolSink sink(file_.get(), limits_);
+  SpoolSink spool(file_.get(), limits_);
+  ElementSink& sink = spool;
   const std::int32_t section = sink.Add(0, ElementType::kSection, "", "");
   EXPECT_EQ(sink.Add(section, ElementType::kHeader, "Title", "line 3", 2, R"({"a":1})"), 2);
   sink.metadata().title = "The title";
   sink.metadata().pages = 12;
   sink.Warn("odd");
   sink.Warn("odd");
-  const auto elements = ReadBack(sink);
+  const auto elements = ReadBack(spool);
   ASSERT_EQ(elements.size(), 3u);
   EXPECT_EQ(elements[0].type, ElementType::kRoot);
   EXPECT_EQ(elements[0].parent, -1);
@@ -155,21 +156,23 @@ TEST_F(SpoolTest, GivesBackWhatWasAdded) {
 }
 
 TEST_F(SpoolTest, RepairsText) {
-  SpoolSink sink(file_.get(), limits_);
+  SpoolSink spool(file_.get(), limits_);
+  ElementSink& sink = spool;
   sink.Add(0, ElementType::kParagraph, std::string_view("a\xff\0b", 4), "\xfe", 0, "\xfd");
   sink.metadata().title = "\xe9";
   sink.Warn("\xe9");
-  EXPECT_EQ(ReadBack(sink)[1].text, "a\ufffd\ufffdb");
+  EXPECT_EQ(ReadBack(spool)[1].text, "a\ufffd\ufffdb");
   EXPECT_EQ(document_->metadata().title, "\ufffd");
 }
 
 TEST_F(SpoolTest, LongTextContinuesInChildren) {
   std::string text;
   while (text.size() < 3 * kMaxElementText) text += "\u20ac and more ";
-  SpoolSink sink(file_.get(), limits_);
+  SpoolSink spool(file_.get(), limits_);
+  ElementSink& sink = spool;
   sink.Add(0, ElementType::kCodeBlock, text, "line 1");
   sink.Add(0, ElementType::kParagraph, "after", "line 2");
-  const auto elements = ReadBack(sink);
+  const auto elements = ReadBack(spool);
   std::string joined;
   for (std::size_t i = 1; i + 1 < elements.size(); ++i) {
     EXPECT_EQ(elements[i].parent, i == 1 ? 0 : 1);
@@ -183,10 +186,11 @@ TEST_F(SpoolTest, LongTextContinuesInChildren) {
 
 TEST_F(SpoolTest, DeepContentIsFlattened) {
   limits_.max_depth = 3;
-  SpoolSink sink(file_.get(), limits_);
+  SpoolSink spool(file_.get(), limits_);
+  ElementSink& sink = spool;
   std::int32_t parent = 0;
   for (int i = 0; i < 10; ++i) parent = sink.Add(parent, ElementType::kBlockquote, std::to_string(i), "");
-  const auto elements = ReadBack(sink);
+  const auto elements = ReadBack(spool);
   EXPECT_EQ(elements.size(), 11u);
   EXPECT_EQ(elements[3].parent, 2);
   for (std::size_t i = 4; i < elements.size(); ++i) EXPECT_EQ(elements[i].parent, 2) << i;
@@ -194,16 +198,18 @@ TEST_F(SpoolTest, DeepContentIsFlattened) {
 }
 
 TEST_F(SpoolTest, WarningsEnd) {
-  SpoolSink sink(file_.get(), limits_);
+  SpoolSink spool(file_.get(), limits_);
+  ElementSink& sink = spool;
   for (int i = 0; i < 1000; ++i) sink.Warn("warning " + std::to_string(i) + std::string(10'000, 'x'));
-  ReadBack(sink);
+  ReadBack(spool);
   EXPECT_EQ(document_->warnings().size(), kMaxWarnings + 1);
   EXPECT_EQ(document_->warnings().back(), "further warnings are left out");
 }
 
 TEST_F(SpoolTest, LimitsEndTheParse) {
   limits_.max_elements = 5;
-  SpoolSink few(file_.get(), limits_);
+  SpoolSink few_spool(file_.get(), limits_);
+  ElementSink& few = few_spool;
   EXPECT_THROW(
       {
         for (int i = 0; i < 10; ++i) few.Add(0, ElementType::kLine, "x", "");
@@ -211,13 +217,15 @@ TEST_F(SpoolTest, LimitsEndTheParse) {
       LimitReached);
   limits_ = {};
   limits_.max_output = 1 << 20;
-  SpoolSink large(file_.get(), limits_);
+  SpoolSink large_spool(file_.get(), limits_);
+  ElementSink& large = large_spool;
   EXPECT_THROW(
       {
         for (int i = 0; i < 10'000; ++i) large.Add(0, ElementType::kLine, std::string(1000, 'x'), "");
       },
       LimitReached);
-  SpoolSink wrong(file_.get(), limits_);
+  SpoolSink wrong_spool(file_.get(), limits_);
+  ElementSink& wrong = wrong_spool;
   EXPECT_THROW(wrong.Add(1, ElementType::kLine, "x", ""), std::logic_error);
 }
 

@@ -34,7 +34,7 @@ class ElementReader {
 
   Result<void> Next(Element& element) {
     for (;;) {
-      const std::string_view have = std::string_view(buffer_).substr(at_);
+      const std::string_view have(buffer_.data() + at_, buffer_.size() - at_);
       FieldReader reader(have);
       DecodeElement(reader, index_, element);
       if (reader.ok()) {

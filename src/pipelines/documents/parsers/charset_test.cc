@@ -38,7 +38,8 @@ TEST(CharsetTest, DeclarationIsHeededWhenItFits) {
 
 TEST(CharsetTest, WrongDeclarationIsIgnored) {
   ExpectDecoded("gr\u00fcn", "klingon", "gr\u00fcn", "UTF-8");
-  ExpectDecoded("gr\u00fcn", "utf-16", "gr\u00fcn", "UTF-8");
+  ExpectDecoded("gr\u00fcne", "utf-16", "gr\u00fcne", "UTF-8");
+  ExpectDecoded("gr\u00fcne \u20ac", "euc-jp", "gr\u00fcne \u20ac", "UTF-8");
   ExpectDecoded(kShiftJis, "utf-8", kJapanese, "SHIFT_JIS");
   EXPECT_EQ(DecodeText("caf\xe9", "utf-8").text, "caf\u00e9");
 }
@@ -76,7 +77,9 @@ TEST(LooksBinaryTest, TellsTextFromData) {
                           "\xff\xfeh\0"sv, kShiftJis, "caf\xe9"sv}) {
     EXPECT_FALSE(LooksBinary(text)) << text;
   }
-  for (const auto data : {"\0\1\2\3"sv, "abc\0def"sv, "abc\x01\x02\x03\x04"sv}) EXPECT_TRUE(LooksBinary(data));
+  const std::string mostly_text = std::string(1000, 'a') + '\0';
+  for (const auto data : {std::string_view(mostly_text), "\0\1\2\3"sv, "abc\0def"sv, "abc\x01\x02\x03\x04"sv})
+    EXPECT_TRUE(LooksBinary(data));
 }
 
 }  // namespace

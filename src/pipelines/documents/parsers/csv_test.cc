@@ -74,6 +74,7 @@ TEST(SniffCsvTest, FindsTheDelimiter) {
   EXPECT_EQ(SniffCsv("a\tb\n1, 2\t3\n").delimiter, '\t');
   EXPECT_EQ(SniffCsv("a|b|c\n1|2|3\n").delimiter, '|');
   EXPECT_EQ(SniffCsv("\"a;b;c\",d\n\"e;f;g\",h\n").delimiter, ',');
+  EXPECT_EQ(SniffCsv("\"x\";\"y\"\n\"z\";\"w\"\n").delimiter, ';');
   EXPECT_EQ(SniffCsv("").delimiter, ',');
   EXPECT_EQ(SniffCsv("a,b,c\n1,2,3\n4,5,6\n").columns, 3u);
 }

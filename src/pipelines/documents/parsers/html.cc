@@ -167,7 +167,7 @@ void HtmlMetadata::Store(DocumentMetadata& metadata) const {
 std::optional<ParseFailure> ParseHtml(const ParserInput& input, ElementSink& sink) {
   const DecodedText decoded = DecodeText(input.bytes, DeclaredCharset(input.bytes));
   if (decoded.lossy) sink.Warn("some bytes are not " + decoded.charset + " text; they were replaced");
-  const HtmlDocument document(decoded.text, input.limits.max_depth, HtmlKeep::kText);
+  const HtmlDocument document(decoded.text, input.limits.max_depth, HtmlKeep::kText, input.limits.memory);
   HtmlMetadata found;
   HtmlWalk(sink, found).Run(document.root());
   DocumentMetadata& metadata = sink.metadata();

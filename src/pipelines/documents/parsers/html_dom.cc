@@ -1,5 +1,6 @@
 #include "pipelines/documents/parsers/html_dom.h"
 
+#include <malloc.h>
 #include <myhtml/myhtml.h>
 #include <myhtml/tag.h>
 #include <myhtml/tree.h>
@@ -16,7 +17,9 @@ namespace {
 // Formatting elements left open: each is made anew in every block that follows. Links count for more.
 constexpr std::size_t kMaxFormatting = 6, kMaxOpenLinks = 12;
 constexpr std::size_t kMaxNames = 300;  // element names that HTML does not know; each tag is compared with all of them
-constexpr int kMaxBodyTags = 16;        // <html> and <body> tags whose attributes are merged into the first
+constexpr std::size_t kTokensPerLook = 4096;  // at the memory in use
+constexpr std::size_t kReserve = 64u << 20;   // of memory: the program itself, and what comes after the parse
+constexpr int kMaxBodyTags = 16;              // <html> and <body> tags whose attributes are merged into the first
 
 constexpr struct {
   myhtml_tags id;
@@ -188,8 +191,10 @@ const myhtml_token_attr_t* FindAttribute(const myhtml_tree_node_t* node, std::st
 }  // namespace
 
 struct HtmlDocument::Impl {
-  Impl(int depth, HtmlKeep kept)
-      : max_depth(static_cast<std::size_t>(std::max(depth, 8))), whole(kept == HtmlKeep::kAll) {}
+  Impl(int depth, HtmlKeep kept, std::int64_t memory)
+      : max_depth(static_cast<std::size_t>(std::max(depth, 8))),
+        max_memory(static_cast<std::size_t>(std::max<std::int64_t>(memory, 0))),
+        whole(kept == HtmlKeep::kAll) {}
   ~Impl() { Close(); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -211,7 +216,15 @@ struct HtmlDocument::Impl {
   bool Parse(std::string_view text) {
     // There is no other way to end a parse from within. Between here and the jump there is only C, and nothing to
     // destroy; the tree can only be destroyed after it.
-    if (setjmp(too_many_names) != 0) return false;
+    text_size = text.size();
+    switch (setjmp(leave)) {
+      case kTooManyNames:
+        return false;
+      case kTooMuchMemory:
+        throw std::bad_alloc();
+      default:
+        break;
+    }
     if (myhtml_parse_single(tree, MyENCODING_UTF_8, text.data(), text.size()) != 0) throw std::bad_alloc();
     return true;
   }
@@ -219,6 +232,7 @@ struct HtmlDocument::Impl {
   static void* Token(myhtml_tree_t*, myhtml_token_node_t* token, void* self) {
     Impl& impl = *static_cast<Impl*>(self);
     impl.tree->parse_flags = impl.whole ? MyHTML_TREE_PARSE_FLAGS_CLEAN : impl.Thin(*token);
+    if (++impl.tokens % kTokensPerLook == 0 && impl.OverBudget()) longjmp(impl.leave, kTooMuchMemory);
     impl.Filter(*token);
     return self;
   }
@@ -238,7 +252,7 @@ struct HtmlDocument::Impl {
   // deep is left out.
   void Filter(myhtml_token_node_t& token) {
     if (token.tag_id == MyHTML_TAG__TEXT) return MakeRoom(token.raw_length);
-    if (token.tag_id >= MyHTML_TAG_LAST_ENTRY + kMaxNames && !masked) longjmp(too_many_names, 1);
+    if (token.tag_id >= MyHTML_TAG_LAST_ENTRY + kMaxNames && !masked) longjmp(leave, kTooManyNames);
     const Guard guard = GuardOf(token.tag_id);
     if (guard == Guard::kFlat) return;
     if (guard == Guard::kBody) {
@@ -300,11 +314,21 @@ struct HtmlDocument::Impl {
     tree->parse_flags = MyHTML_TREE_PARSE_FLAGS_WITHOUT_BUILD_TREE;
   }
 
+  // The heap and the document itself, which is mapped.
+  [[nodiscard]] bool OverBudget() const {
+    if (max_memory == 0) return false;
+    const auto heap = mallinfo2();
+    return heap.arena + heap.hblkhd + text_size + kReserve > max_memory;
+  }
+
+  enum Leave : int { kTooManyNames = 1, kTooMuchMemory };
   std::size_t max_depth;
+  std::size_t max_memory;
   bool whole;  // everything is kept
   myhtml_t* parser = nullptr;
   myhtml_tree_t* tree = nullptr;
-  std::jmp_buf too_many_names;
+  std::jmp_buf leave;
+  std::size_t text_size = 0, tokens = 0;
   bool masked = false;  // made-up names are few
   bool flattened = false;
   std::size_t left_out = 0;  // start tags left out and not closed yet
@@ -334,12 +358,12 @@ std::string MaskNames(std::string_view text) {
 
 }  // namespace
 
-HtmlDocument::HtmlDocument(std::string_view text, int max_depth, HtmlKeep keep)
-    : impl_(std::make_unique<Impl>(max_depth, keep)) {
+HtmlDocument::HtmlDocument(std::string_view text, int max_depth, HtmlKeep keep, std::int64_t max_memory)
+    : impl_(std::make_unique<Impl>(max_depth, keep, max_memory)) {
   impl_->Open();
   if (impl_->Parse(text)) return;
   const std::string masked = MaskNames(text);
-  impl_ = std::make_unique<Impl>(max_depth, keep);
+  impl_ = std::make_unique<Impl>(max_depth, keep, max_memory);
   impl_->masked = true;
   impl_->Open();
   impl_->Parse(masked);

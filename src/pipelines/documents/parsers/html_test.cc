@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <new>
+
 #include "pipelines/documents/parsers/parse_checks.h"
 
 namespace millrace::documents {
@@ -199,6 +201,17 @@ TEST(HtmlTest, TheSinksLimitEndsTheParse) {
   const auto parsed = ParseBytes(ParseHtml, Repeated("<p>x", 1000), {}, 100);
   ASSERT_TRUE(parsed.failure);
   EXPECT_EQ(parsed.failure->reason, "too_large");
+}
+
+TEST(HtmlTest, MemoryEndsTheParseBeforeItEnds) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer's allocator does not tell how much is in use";
+#endif
+  ParseLimits limits;
+  limits.memory = 256 << 20;
+  EXPECT_THROW(Html(Repeated("<p>x", 2'000'000), limits), std::bad_alloc);
+  limits.memory = 1 << 30;
+  EXPECT_FALSE(Html(Repeated("<p>x", 200'000), limits).failure);
 }
 
 TEST(HtmlTest, NothingIsADocument) {

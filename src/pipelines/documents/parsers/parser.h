@@ -19,6 +19,7 @@ class ElementSink {
   // Adds an element and returns its index. `parent` is an index returned before (the root is 0, added by the caller of the parser, with
   // parent -1). Text is UTF-8 already: bytes that are not are replaced by U+FFFD here. Throws LimitReached when the document has more
   // elements or output than the limits allow; parsers let it pass.
+  // NOLINTNEXTLINE(google-default-arguments): implementations leave the defaults to this declaration.
   virtual std::int32_t Add(std::int32_t parent, ElementType type, std::string_view text, std::string_view location,
                            int level = 0, std::string_view metadata = {}) = 0;
   // Something a person should know that did not keep the document from being parsed. Repeated and excessive ones are dropped.

@@ -35,7 +35,7 @@ TEST(TextTest, SaysItsCharset) {
 
 TEST(TextTest, LongLinesAreCutBetweenWords) {
   std::string line;
-  while (line.size() < 200'000) line += "w\u00f6rter ";
+  while (line.size() < 200'000) line += "w\u00f6rtlich ";
   const CollectSink sink = Parse("before\n" + line + "\nafter");
   ASSERT_GT(sink.elements.size(), 4u);
   std::string joined;
