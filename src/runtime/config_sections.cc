@@ -260,7 +260,8 @@ StageConfig ReadStage(const YamlReader& reader, const std::vector<StageConfig>& 
   if (!stage.partition.empty()) Unsupported(reader, "this version has no partitioned stages (partition)");
   if (stage.browser) Unsupported(reader, "this version has no browser");
   const bool parses = stage.handler == "documents.parse";
-  if (!parses && stage.timeout.count() > 0) Unsupported(reader, "this version takes a timeout for documents.parse only");
+  if (!parses && stage.timeout.count() > 0)
+    Unsupported(reader, "this version takes a timeout for documents.parse only");
   if (!parses && stage.memory > 0) Unsupported(reader, "this version takes a memory limit for documents.parse only");
   if (handler) CheckStageHandler(*handler, stage.handler);
   map.Finish();

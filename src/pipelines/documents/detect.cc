@@ -62,6 +62,7 @@ std::vector<std::string_view> Lines(std::string_view text, std::size_t max) {
 struct Prolog {
   bool xml = false;           // <?xml
   bool html_doctype = false;  // <!doctype html
+  bool doctype = false;       // of something else
   std::string root;           // empty if none was found
 };
 
@@ -71,7 +72,12 @@ Prolog ReadProlog(std::string_view text) {
   prolog.xml = text.starts_with("<?xml") && text.size() > 5 && !IsLetter(text[5]);
   while (text.size() > 1 && text[0] == '<' && (text[1] == '?' || text[1] == '!')) {
     const bool comment = text.starts_with("<!--");
-    if (LowerCase(text.substr(0, 14)) == "<!doctype html") prolog.html_doctype = true;
+    const std::string start = LowerCase(text.substr(0, 14));
+    if (start == "<!doctype html") {
+      prolog.html_doctype = true;
+    } else if (start.starts_with("<!doctype ")) {
+      prolog.doctype = true;
+    }
     std::size_t end = text.find(comment ? "-->" : ">");
     // An internal subset has tags of its own.
     const std::size_t subset = comment ? std::string_view::npos : text.substr(0, end).find('[');
@@ -100,7 +106,7 @@ std::optional<Format> AsMarkup(std::string_view head, std::string_view extension
   const Prolog prolog = ReadProlog(head);
   if (prolog.html_doctype || prolog.root == "html") return Format::kHtml;
   if (IsOneOf(extension, kHtmlNames) && head.find('<') != std::string_view::npos) return Format::kHtml;
-  if (prolog.xml) return Format::kXml;
+  if (prolog.xml || (prolog.doctype && !prolog.root.empty())) return Format::kXml;
   if (prolog.root.empty()) return std::nullopt;
   if (IsOneOf(extension, kXmlNames)) return Format::kXml;
   if (!SaysNothing(extension)) return std::nullopt;

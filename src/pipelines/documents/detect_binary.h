@@ -8,8 +8,8 @@
 
 namespace millrace::documents {
 
-// Nothing if it is none of the binary formats (and RTF) that are known here. The ending of its name, in lower case, only
-// says what a damaged archive was to be.
+// Nothing if it is none of the binary formats (and RTF) that are known here. The ending of its name, in lower case,
+// only says what a damaged archive was to be.
 std::optional<Detected> DetectBinary(std::string_view bytes, std::string_view extension);
 
 // For other binary data: "unsupported_format" in libmagic's words, the only use of it.

@@ -193,11 +193,6 @@ TEST_F(ParserPoolTest, MuchTalkDoesNotStopAChild) {
   ExpectWorks();
 }
 
-TEST_F(ParserPoolTest, ALateSignalOfTheRequestIsNotTheParentsEnd) {
-  const ParseOutcome outcome = Parse("!sigio and goes on");
-  ASSERT_TRUE(outcome.document) << outcome.failure.message;
-}
-
 TEST_F(ParserPoolTest, EndlessLoopEndsAtItsProcessorTime) {
   limits_.cpu = std::chrono::milliseconds(10);
   EXPECT_EQ(Reason("!loop"), "timeout");

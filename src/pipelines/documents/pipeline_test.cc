@@ -16,7 +16,8 @@ class PipelineTest : public testing::Test {
   PipelineTest() {
     for (int i = 0; i < 300; ++i) {
       const std::string n = std::to_string(i);
-      files_.Write("d" + std::to_string(i % 7) + "/f" + n, i % 50 == 0 ? "!broken" : "Title " + n + "\nsome words " + n);
+      files_.Write("d" + std::to_string(i % 7) + "/f" + n,
+                   i % 50 == 0 ? "!broken" : "Title " + n + "\nsome words " + n);
     }
     FileSource source;
     source.name = "files";

@@ -85,7 +85,8 @@ TEST_F(SearchTest, PhrasesExclusionsAlternativesAndPrefixes) {
 TEST_F(SearchTest, TheBestHitComesFirst) {
   EXPECT_THAT(Places("fox"), ElementsAre("animals.txt line 4", "animals.txt line 3", "animals.txt line 2"))
       << "the shorter the element, the more a word says about it";
-  EXPECT_THAT(Places("cities"), ElementsAre("cities.txt", "cities.txt line 1", "cities.txt line 2", "cities.txt line 3"))
+  EXPECT_THAT(Places("cities"),
+              ElementsAre("cities.txt", "cities.txt line 1", "cities.txt line 2", "cities.txt line 3"))
       << "a title says more than a text";
 }
 

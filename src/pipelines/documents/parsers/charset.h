@@ -1,4 +1,5 @@
-// Bytes of any charset to UTF-8: byte order mark, then what the document declares, then uchardet's guess, checked by ICU.
+// Bytes of any charset to UTF-8: byte order mark, then what the document declares, then uchardet's guess, checked by
+// ICU.
 #pragma once
 
 #include <string>
@@ -12,8 +13,8 @@ struct DecodedText {
   bool lossy = false;   // something was undecodable
 };
 
-// `declared` is the charset the document names (HTML meta, XML declaration), or empty. An unknown or plainly wrong one (the bytes do
-// not fit it) is ignored. Valid UTF-8 without a declaration is UTF-8.
+// `declared` is the charset the document names (HTML meta, XML declaration), or empty. An unknown or plainly wrong one
+// (the bytes do not fit it) is ignored. Valid UTF-8 without a declaration is UTF-8.
 DecodedText DecodeText(std::string_view bytes, std::string_view declared = {});
 
 // Whether the bytes look like binary data rather than text in any charset.

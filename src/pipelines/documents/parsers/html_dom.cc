@@ -244,8 +244,26 @@ struct HtmlDocument::Impl {
     if (tag == MyHTML_TAG__TEXT) return MyHTML_TREE_PARSE_FLAGS_CLEAN;
     if (tag == MyHTML_TAG__COMMENT) return MyHTML_TREE_PARSE_FLAGS_WITHOUT_BUILD_TREE;
     const bool known = tag < MyHTML_TAG_LAST_ENTRY;
-    if (!known || !kTelling[tag]) token.attr_first = token.attr_last = nullptr;
+    if (!known || !kTelling[tag]) {
+      token.attr_first = token.attr_last = nullptr;
+    } else if (tag == MyHTML_TAG_A || tag == MyHTML_TAG_TD || tag == MyHTML_TAG_TH) {
+      // href; colspan and rowspan. These tags are the most frequent ones with attributes.
+      KeepAttributes(token, tag == MyHTML_TAG_A ? 4 : 7);
+    }
     return known && kLineEnds[tag] ? MyHTML_TREE_PARSE_FLAGS_SKIP_WHITESPACE_TOKEN : MyHTML_TREE_PARSE_FLAGS_CLEAN;
+  }
+
+  // Only those with names of this length: the names themselves are not decoded yet.
+  static void KeepAttributes(myhtml_token_node_t& token, std::size_t name_length) {
+    myhtml_token_attr_t* last = nullptr;
+    for (auto* attribute = token.attr_first; attribute != nullptr; attribute = attribute->next) {
+      if (attribute->raw_key_length != name_length) continue;
+      attribute->prev = last;
+      (last != nullptr ? last->next : token.attr_first) = attribute;
+      last = attribute;
+    }
+    (last != nullptr ? last->next : token.attr_first) = nullptr;
+    token.attr_last = last;
   }
 
   // Sees each token before the tree does, and before its text and attributes are decoded. What would make the tree too

@@ -45,6 +45,10 @@ TEST(XmlTest, AnElementInTextThatHasMoreThanTextStandsAlone) {
             "  xml_text \"d\" @/r/text()\n");
 }
 
+TEST(XmlTest, WhiteSpaceAtTheEdgesOfMergedText) {
+  EXPECT_EQ(Xml("<r>a<b> b</b>c<b>d </b>e<b> </b>f</r>").tree, "xml_element \"a bcd e f\" @/r\n");
+}
+
 TEST(XmlTest, Encodings) {
   const auto latin = Xml("<?xml version='1.0' encoding='ISO-8859-15'?><r>\xA4 caf\xE9</r>");
   EXPECT_EQ(latin.tree, "xml_element \"\xE2\x82\xAC caf\xC3\xA9\" @/r\n");
@@ -134,7 +138,7 @@ TEST(XmlTest, HostileInputTakesLinearTime) {
   }
   const std::vector<std::string> hostile = {
       Repeated("<a>", 50'000) + Repeated("</a>", 50'000),
-      Repeated("<a>x", 50'000) + Repeated("</a>", 50'000),
+      Repeated("<a>x", 300'000) + Repeated("</a>", 300'000),
       "<" + std::string(1'000'000, 'n') + ">" + Repeated("<b>x</b>", 50'000) + "</" + std::string(1'000'000, 'n') + ">",
       "<r>" + Repeated("&x;", 100'000) + "</r>",
       "<r>" + Repeated("<!--x-->", 100'000) + "</r>",

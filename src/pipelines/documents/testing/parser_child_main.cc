@@ -107,7 +107,6 @@ void Misbehave(std::string_view order) {
     for (int i = 0; i < 100'000; ++i) std::fputs("complaints without end\n", stderr);
   }
   if (order.starts_with("!alloc")) Allocate();
-  if (order.starts_with("!sigio")) ::raise(SIGIO);  // as the kernel may, without anything having happened
   LieIfAsked(order);
 }
 
