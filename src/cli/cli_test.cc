@@ -132,6 +132,24 @@ TEST_F(CliTest, BadArgsAndUnknownKindsAreRefused) {
               HasSubstr("priority: unknown priority 'urgent'"));
 }
 
+TEST_F(CliTest, AKindOfTheConfigurationIsKnownAndHasItsSettings) {
+  const std::string file =
+      Write("m.yaml", "handlers:\n  - {kind: mail, queue: post, priority: high, timeout: 30s, retry: 5}\n");
+  ASSERT_EQ(RunDb({"enqueue", "mail", "--config", file}).status, kOk);
+  base::json::object job = RunDb({"jobs", "show", "1", "--json"}).json();
+  EXPECT_EQ(job.at("queue").as_string(), "post");
+  EXPECT_EQ(job.at("priority").as_string(), "high");
+  EXPECT_EQ(job.at("max_attempts").as_int64(), 6);
+  EXPECT_EQ(job.at("timeout_seconds").as_int64(), 30);
+  ASSERT_EQ(
+      RunDb({"enqueue", "--file", Write("j.jsonl", R"({"kind":"mail","priority":"low"})"), "--config", file}).status,
+      kOk);
+  job = RunDb({"jobs", "show", "2", "--json"}).json();
+  EXPECT_EQ(job.at("queue").as_string(), "post");
+  EXPECT_EQ(job.at("priority").as_string(), "low");
+  EXPECT_EQ(RunDb({"enqueue", "other", "--config", file}).status, kFailed);
+}
+
 TEST_F(CliTest, EnqueuesFilesInBatchesAndTellsTheLine) {
   std::string lines;
   for (int i = 0; i < 1500; ++i) lines += R"({"args":{"n":)" + std::to_string(i) + "}}\n";

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "base/clock.h"
 #include "base/try.h"
 #include "cli/backend.h"
 #include "cli/cli.h"
@@ -44,6 +45,24 @@ json::object FlagMembers(const EnqueueOptions& options) {
   if (options.max_attempts != 0) job["max_attempts"] = options.max_attempts;
   if (!options.tags.empty()) job["tags"] = json::array(options.tags.begin(), options.tags.end());
   return job;
+}
+
+// Adds what the configuration says of the job's kind, where the job says nothing itself. Whether it says anything.
+bool AddKindSettings(const runtime::Config& config, json::object& job) {
+  const std::string kind = Field(job, "kind");
+  for (const runtime::HandlerConfig& handler : config.handlers()) {
+    if (handler.kind != kind) continue;
+    const auto set = [&](std::string_view name, bool said, const json::value& value) {
+      if (said && !job.contains(name)) job[name] = value;
+    };
+    set("queue", !handler.queue.empty(), json::value(handler.queue));
+    set("priority", handler.priority.has_value(),
+        json::value(priority_name(handler.priority.value_or(Priority::kDefault))));
+    set("timeout", handler.timeout.count() > 0, json::value(base::FormatDuration(handler.timeout)));
+    set("max_attempts", handler.max_attempts > 0, json::value(handler.max_attempts));
+    return true;
+  }
+  return false;
 }
 
 // Reads lines of a bounded length; a longer one is an error, not memory.
@@ -94,9 +113,10 @@ class LineReader {
 // Sends a file's jobs in batches, each all or none.
 class FileEnqueue {
  public:
-  FileEnqueue(Backend& backend, const EnqueueOptions& options)
+  FileEnqueue(Backend& backend, const EnqueueOptions& options, const runtime::Config& config)
       : backend_(backend),
         options_(options),
+        config_(config),
         defaults_(FlagMembers(options)),
         name_(options.file == "-" ? "standard input" : options.file) {}
 
@@ -126,7 +146,9 @@ class FileEnqueue {
     for (const auto& member : defaults_) {
       if (!job.contains(member.key())) job[member.key()] = member.value();
     }
+    const bool known = AddKindSettings(config_, job);
     if (auto read = http::ReadNewJob(*value, place); !read) return fail(read.error());
+    all_known_ = all_known_ && known;
     if (!batch_.empty() && bytes_ + line.size() > kBatchBytes) MILLRACE_TRY(Send());
     bytes_ += line.size();
     batch_.push_back(std::move(*value));
@@ -136,7 +158,7 @@ class FileEnqueue {
 
   Result<void> Send() {
     if (batch_.empty()) return {};
-    json::object body{{"jobs", std::move(batch_)}, {"any_kind", options_.any_kind}};
+    json::object body{{"jobs", std::move(batch_)}, {"any_kind", options_.any_kind || all_known_}};
     MILLRACE_ASSIGN(const http::ApiResponse response, backend_.Call({"POST", "/api/v1/jobs", {}, base::ToJson(body)}));
     auto answer = base::ParseJson(response.body);
     if (auto error = http::ErrorOf(response)) return fail(error->code, PlaceOf(answer) + error->message);
@@ -147,6 +169,7 @@ class FileEnqueue {
     batch_ = json::array();
     lines_.clear();
     bytes_ = 0;
+    all_known_ = true;
     return {};
   }
 
@@ -161,17 +184,19 @@ class FileEnqueue {
 
   Backend& backend_;
   const EnqueueOptions& options_;
+  const runtime::Config& config_;
   const json::object defaults_;
   const std::string name_;
+  bool all_known_ = true;  // the configuration names the kind of every job of the batch
   json::array batch_;
   std::vector<std::int64_t> lines_;
   std::size_t bytes_ = 0;
   std::int64_t enqueued_ = 0, duplicates_ = 0;
 };
 
-int EnqueueFile(const Cli& cli, const EnqueueOptions& options, Backend& backend) {
+int EnqueueFile(const Cli& cli, const EnqueueOptions& options, const runtime::Config& config, Backend& backend) {
   backend.ServeOthers();
-  FileEnqueue work(backend, options);
+  FileEnqueue work(backend, options, config);
   const auto done = work.Run();
   if (cli.json) {
     json::object body{{"enqueued", work.enqueued()}, {"duplicates", work.duplicates()}};
@@ -190,10 +215,12 @@ int EnqueueFile(const Cli& cli, const EnqueueOptions& options, Backend& backend)
   return PrintError(done.error().message, next, some ? kPartial : kFailed);
 }
 
-int EnqueueOne(const Cli& cli, const EnqueueOptions& options, const json::value& args, Backend& backend) {
+int EnqueueOne(const Cli& cli, const EnqueueOptions& options, const runtime::Config& config, const json::value& args,
+               Backend& backend) {
   json::object job = FlagMembers(options);
   job["args"] = args;
-  job["any_kind"] = options.any_kind;
+  const bool known = AddKindSettings(config, job);
+  job["any_kind"] = options.any_kind || known;
   const auto answer = backend.Post("/api/v1/jobs", job);
   if (!answer) return PrintError(answer.error());
   if (cli.json) {
@@ -228,7 +255,8 @@ int Enqueue(const Cli& cli, const EnqueueOptions& options) {
   if (!config) return PrintError(config.error());
   auto backend = Backend::Open(*config, Create::kYes, "millrace enqueue");
   if (!backend) return PrintError(backend.error());
-  return options.file.empty() ? EnqueueOne(cli, options, args, **backend) : EnqueueFile(cli, options, **backend);
+  return options.file.empty() ? EnqueueOne(cli, options, *config, args, **backend)
+                              : EnqueueFile(cli, options, *config, **backend);
 }
 
 }  // namespace

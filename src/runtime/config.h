@@ -72,13 +72,13 @@ struct PipelineConfig {
   std::vector<StageConfig> stages;
 };
 
-// A kind's settings. Its exec or http handler is not in this version; see config_sections.cc.
+// A kind that a C++ handler works: known to `enqueue`, with what a job of it gets that does not say itself.
 struct HandlerConfig {
   std::string kind;
-  std::string queue = "default";
-  Priority priority = Priority::kDefault;
-  Duration timeout{0};
-  std::optional<RetryPolicy> retry;
+  std::string queue;  // empty: not said
+  std::optional<Priority> priority;
+  Duration timeout{0};   // 0: not said
+  int max_attempts = 0;  // 0: not said
 };
 
 // A structured section as it stands in the file, for showing it.

@@ -206,12 +206,17 @@ HandlerConfig ReadHandler(const YamlReader& reader, const std::vector<HandlerCon
     if (handler.kind.empty() || handler.kind.size() > kMaxName) kind->Fail("a kind has 1 to 200 bytes");
     if (again) kind->Fail(fmt::format("a handler of kind '{}' is already defined above", handler.kind));
   }
-  if (auto value = map.Get("queue")) handler.queue = value->Text().value_or("default");
+  if (auto value = map.Get("queue")) handler.queue = value->Text().value_or("");
   if (auto value = map.Get("priority")) {
     if (auto priority = value->Value(parse_priority(value->Scalar().value_or("")))) handler.priority = *priority;
   }
   handler.timeout = TimeOf(map, "timeout");
-  if (auto value = map.Get("retry")) handler.retry = ReadRetry(*value);
+  if (auto value = map.Get("retry"); value && value->node().kind == base::YamlNode::Kind::kMap) {
+    (void)ReadRetry(*value);
+    Unsupported(*value, "this version takes a number of retries for a kind; set delays for its queue");
+  } else if (value) {
+    if (auto retries = value->Integer(0, 1'000'000)) handler.max_attempts = static_cast<int>(*retries) + 1;
+  }
   auto exec = map.Get("exec");
   auto http = map.Get("http");
   if (exec) ReadExec(*exec);
@@ -222,7 +227,9 @@ HandlerConfig ReadHandler(const YamlReader& reader, const std::vector<HandlerCon
                 fmt::format("this version runs C++ handlers only; the kind '{}' has an {} handler", handler.kind,
                             exec ? "exec" : "http"));
   }
-  if (!exec && !http) Unsupported(reader, "this version takes no settings for the handlers built into it");
+  if (handler.kind.starts_with("documents.")) {
+    Unsupported(reader, "this version takes no settings for the pipeline's own kinds here; set them in its stages");
+  }
   map.Finish();
   return handler;
 }

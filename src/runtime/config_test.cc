@@ -276,7 +276,7 @@ TEST_F(ConfigTest, StagesOfLaterVersionsAreRefusedByName) {
       "      - {name: discovery, handler: documents.discover, timeout: 5m, memory: 1GiB}\n"
       "      - {name: relate, handler: documents.relate, final: true}\n"
       "      - {name: weekly, handler: documents.report, every: 7d, partition: x, browser: true}\n"
-      "handlers:\n  - {kind: documents.parse, timeout: 5m}\n");
+      "handlers:\n  - {kind: documents.parse, timeout: 5m}\n  - {kind: mail, retry: {initial: 5s}}\n");
   EXPECT_THAT(Told(config),
               ::testing::UnorderedElementsAre(
                   HasSubstr("m.yaml:4:9: pipelines[0].stages[0]: unsupported: this version takes a timeout"),
@@ -285,7 +285,21 @@ TEST_F(ConfigTest, StagesOfLaterVersionsAreRefusedByName) {
                   HasSubstr("stages[2]: unsupported: this version has no repeated stages (every)"),
                   HasSubstr("stages[2]: unsupported: this version has no partitioned stages"),
                   HasSubstr("stages[2]: unsupported: this version has no browser"),
-                  HasSubstr("handlers[0]: unsupported: this version takes no settings")));
+                  HasSubstr("handlers[0]: unsupported: this version takes no settings"),
+                  HasSubstr("handlers[1].retry: unsupported: this version takes a number of retries")));
+}
+
+TEST_F(ConfigTest, ReadsKindsOfCppHandlers) {
+  const Config config = Load(
+      "handlers:\n  - {kind: mail.send, queue: mail, priority: high, timeout: 30s, retry: 5}\n  - {kind: other}\n");
+  EXPECT_THAT(Told(config), IsEmpty());
+  ASSERT_THAT(config.handlers(), SizeIs(2));
+  EXPECT_EQ(config.handlers()[0].kind, "mail.send");
+  EXPECT_EQ(config.handlers()[0].queue, "mail");
+  EXPECT_EQ(config.handlers()[0].priority, Priority::kHigh);
+  EXPECT_EQ(config.handlers()[0].timeout, std::chrono::seconds(30));
+  EXPECT_EQ(config.handlers()[0].max_attempts, 6);
+  EXPECT_EQ(config.handlers()[1].priority, std::nullopt);
 }
 
 TEST_F(ConfigTest, TypesOfLaterKeysAreCheckedToo) {

@@ -239,7 +239,7 @@ Detected Detect(std::string_view bytes, std::string_view name) {
   std::string_view head = bytes.substr(0, kHeadBytes);
   if (head.starts_with("\xef\xbb\xbf")) head.remove_prefix(3);
   std::string decoded;
-  if (!IsUtf8(CutUtf8(head, kHeadBytes - 8))) head = decoded = DecodeText(head).text;
+  if (!IsUtf8(CutUtf8(head, kHeadBytes - 8))) head = decoded = DecodeForLooking(head);
   if (SkipSpace(head).empty() && bytes.size() <= kHeadBytes) return {Format::kText, std::nullopt};
   if (IsMessage(head, extension)) {
     return {Format::kText, ParseFailure{"unsupported_format", "e-mail is not read by this version"}};

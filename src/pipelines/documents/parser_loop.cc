@@ -132,6 +132,11 @@ ReplyFrame MachineFailed(std::string message) {
   return reply;
 }
 
+ReplyFrame TooMuchMemory(const ParseLimits& limits) {
+  return Failed("memory_limit",
+                "the document needs more memory than the limit of " + std::to_string(limits.memory >> 20) + " MiB");
+}
+
 // A document in memory, and its descriptor; both end with it.
 class MappedFile {
  public:
@@ -169,6 +174,7 @@ ReplyFrame ParseInto(const ParserInput& input, const ParseDispatch& parse, const
 
 ReplyFrame Handle(const Request& request, const ParseDispatch& parse, const LanguageOf& language) {
   const MappedFile file(request.fd);
+  if (!file.ok() && errno == ENOMEM) return TooMuchMemory(request.frame.limits);
   if (!file.ok()) return MachineFailed("cannot map the document: " + std::string(std::strerror(errno)));
   try {
     return ParseInto({file.bytes(), request.frame.name, request.frame.limits}, parse, language);
@@ -177,8 +183,7 @@ ReplyFrame Handle(const Request& request, const ParseDispatch& parse, const Lang
   } catch (const SpoolError& error) {
     return MachineFailed(error.message);
   } catch (const std::bad_alloc&) {
-    return Failed("memory_limit", "the document needs more memory than the limit of " +
-                                      std::to_string(request.frame.limits.memory >> 20) + " MiB");
+    return TooMuchMemory(request.frame.limits);
   } catch (const std::exception& error) {
     return Failed("broken", "the parser gave up: " + std::string(error.what()));
   }

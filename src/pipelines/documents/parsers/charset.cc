@@ -199,6 +199,11 @@ DecodedText DecodeText(std::string_view bytes, std::string_view declared) {
   return utf8;
 }
 
+std::string DecodeForLooking(std::string_view bytes) {
+  const bool decode = FindMark(bytes).bytes > 0 || !LooksUtf16(bytes).empty() || HasShiftSequences(bytes);
+  return decode ? DecodeText(bytes).text : ReplaceBadUtf8(bytes);
+}
+
 bool LooksBinary(std::string_view bytes) {
   if (FindMark(bytes).bytes > 0 || !LooksUtf16(bytes).empty()) return false;
   const std::string_view look = bytes.substr(0, kLookBytes);

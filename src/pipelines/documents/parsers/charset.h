@@ -20,4 +20,8 @@ DecodedText DecodeText(std::string_view bytes, std::string_view declared = {});
 // Whether the bytes look like binary data rather than text in any charset.
 bool LooksBinary(std::string_view bytes);
 
+// What DecodeText would give as far as ASCII goes, without guessing: what is in a wide encoding or has shift sequences
+// is decoded, of the rest bad bytes are replaced. Enough to tell formats apart, and cheap.
+std::string DecodeForLooking(std::string_view bytes);
+
 }  // namespace millrace::documents
