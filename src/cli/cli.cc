@@ -114,6 +114,15 @@ CLI::App* AddGroup(CLI::App& parent, const std::string& name, const std::string&
   return group;
 }
 
+void RunByDefault(CLI::App& group, Cli& cli, std::function<int()> run) {
+  AddCommonOptions(group, cli);
+  group.add_flag("--json", cli.json, "Print JSON")->group("Common options");
+  group.require_subcommand(0, 1);
+  group.callback([&group, &cli, run = std::move(run)] {
+    if (group.get_subcommands().empty()) cli.action = run;
+  });
+}
+
 int Main(int argc, char** argv) {
   // A reader that has gone (`millrace jobs list | head`) is an error of write, not a reason to die.
   std::signal(SIGPIPE, SIG_IGN);

@@ -41,6 +41,8 @@ CLI::App* AddCommand(CLI::App& parent, Cli& cli, const std::string& name, const 
                      const std::string& examples, Json json, std::function<int()> run);
 // A command that only holds others.
 CLI::App* AddGroup(CLI::App& parent, const std::string& name, const std::string& description);
+// What a group does when none of its commands is named: `millrace queues` lists them.
+void RunByDefault(CLI::App& group, Cli& cli, std::function<int()> run);
 
 // The commands, each in its own file.
 void AddRunCommand(CLI::App& app, Cli& cli);

@@ -132,6 +132,16 @@ TEST_F(CliTest, BadArgsAndUnknownKindsAreRefused) {
               HasSubstr("priority: unknown priority 'urgent'"));
 }
 
+TEST_F(CliTest, AGroupWithoutACommandLists) {
+  ASSERT_EQ(RunDb({"enqueue", "mail", "--any-kind"}).status, kOk);
+  for (const std::string group : {"queues", "jobs", "runs"}) {
+    const auto alone = RunDb({group});
+    EXPECT_EQ(alone.status, kOk) << group << alone.err;
+    const auto heading = [](const std::string& text) { return text.substr(0, text.find('\n')); };
+    EXPECT_EQ(heading(alone.out), heading(RunDb({group, "list"}).out)) << group;
+  }
+}
+
 TEST_F(CliTest, AKindOfTheConfigurationIsKnownAndHasItsSettings) {
   const std::string file =
       Write("m.yaml", "handlers:\n  - {kind: mail, queue: post, priority: high, timeout: 30s, retry: 5}\n");

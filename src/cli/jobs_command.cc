@@ -111,6 +111,7 @@ int Act(const Cli& cli, const std::vector<std::int64_t>& ids, const std::string&
 void AddJobsCommand(CLI::App& app, Cli& cli) {
   CLI::App* group = AddGroup(app, "jobs", "Look at jobs, cancel them, start dead ones again");
   auto options = std::make_shared<JobsOptions>();
+  RunByDefault(*group, cli, [&cli, options] { return List(cli, *options); });
   CLI::App* list =
       AddCommand(*group, cli, "list", "List jobs, oldest first",
                  "  millrace jobs list --state running,retryable\n  millrace jobs list --queue mail --json\n",

@@ -64,6 +64,7 @@ int Pause(const Cli& cli, const std::vector<std::string>& names, bool paused) {
 void AddQueuesCommand(CLI::App& app, Cli& cli) {
   CLI::App* group = AddGroup(app, "queues", "Look at queues, pause and resume them");
   auto names = std::make_shared<std::vector<std::string>>();
+  RunByDefault(*group, cli, [&cli] { return List(cli); });
   AddCommand(*group, cli, "list", "List queues with their counts", "  millrace queues list --json\n", Json::kYes,
              [&cli] { return List(cli); });
   CLI::App* pause =

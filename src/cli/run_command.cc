@@ -88,7 +88,7 @@ Result<documents::DocumentsSpec> SpecOf(const runtime::Config& config, const Pla
   return documents::ResolveSpec(std::move(spec));
 }
 
-// Looks at a run until it is over, then stops the worker. Says whether it is over.
+// Looks at a run until it is over, or cannot go on because its discovery is dead, then stops the worker.
 class RunWatch {
  public:
   RunWatch(storage::Storage& storage, RunId run, Worker& worker, ProgressBar::Style style)
@@ -96,11 +96,13 @@ class RunWatch {
           Watch(storage, run, worker, style, stop);
         }) {}
 
-  bool Join() {
+  void Join() {
     thread_.request_stop();
     thread_.join();
-    return finished_;
   }
+  // After Join.
+  [[nodiscard]] bool finished() const { return finished_; }
+  [[nodiscard]] bool stalled() const { return stalled_; }
 
  private:
   void Watch(storage::Storage& storage, RunId run, Worker& worker, ProgressBar::Style style,
@@ -114,13 +116,17 @@ class RunWatch {
         if (!last) bar.Show(*progress);
         finished_ = progress->finished;
       }
-      if (finished_ && !last) worker.stop();
-      if (finished_ || last) return;
+      const auto row = storage.GetRun(run);
+      stalled_ =
+          row && *row && (*row)->state == storage::RunState::kActive && !(*row)->discovery_done && (*row)->open == 0;
+      if ((finished_ || stalled_) && !last) worker.stop();
+      if (finished_ || stalled_ || last) return;
       std::this_thread::sleep_for(kLook);
     }
   }
 
   std::atomic<bool> finished_ = false;
+  std::atomic<bool> stalled_ = false;
   std::jthread thread_;
 };
 
@@ -221,9 +227,14 @@ int Run(Cli& cli, const RunOptions& options) {
   (*owner)->health().SetPhase(http::Phase::kServing);
   RunWatch watch(storage, run->id, worker, StyleOf(cli));
   const auto status = worker.run();
-  const bool finished = watch.Join();
+  watch.Join();
   if (!status) return PrintError(status.error());
-  if (!finished) return Interrupted(storage, *config, cli, *plan, run->id, *status);
+  if (watch.stalled()) {
+    return PrintError(
+        fmt::format("run {}: its discovery failed for good; started again, the run goes on from there", run->id),
+        "millrace deadletter list --details" + DbFlag(*config));
+  }
+  if (!watch.finished()) return Interrupted(storage, *config, cli, *plan, run->id, *status);
   return Finished(storage, *config, cli, run->id);
 }
 

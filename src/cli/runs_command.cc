@@ -57,6 +57,7 @@ void AddRunsCommand(CLI::App& app, Cli& cli) {
   CLI::App* group = AddGroup(app, "runs", "Look at executions of pipelines, cancel them");
   auto limit = std::make_shared<int>(20);
   auto id = std::make_shared<std::int64_t>(0);
+  RunByDefault(*group, cli, [&cli] { return List(cli, 20); });
   CLI::App* list = AddCommand(*group, cli, "list", "List runs, newest first", "  millrace runs list --json\n",
                               Json::kYes, [&cli, limit] { return List(cli, *limit); });
   list->add_option("--limit", *limit, "At most so many (1 to 1000)")->capture_default_str();

@@ -309,7 +309,8 @@ class Storage {
   // Kinds any worker has ever had a handler for.
   virtual Result<std::set<std::string>> KnownKinds() = 0;
 
-  // Joins the active run of this identity or starts the next generation, enqueueing its discovery.
+  // Joins the active run of this identity or starts the next generation, enqueueing its discovery. A joined run whose
+  // discovery ended without saying that it is done (dead, cancelled), with nothing open, gets its discovery again.
   virtual Result<StartedRun> StartRun(const RunSpec& spec) = 0;
   virtual Result<std::optional<RunRow>> GetRun(RunId id) = 0;
   virtual Result<std::vector<RunRow>> ListRuns(int limit) = 0;

@@ -154,7 +154,12 @@ Result<StartedRun> MemoryState::StartRun(const RunSpec& spec, Time now) {
   std::int64_t generation = 0;
   for (const auto& [id, run] : runs) {
     if (run.row.identity != spec.identity) continue;
-    if (run.row.state == RunState::kActive) return StartedRun{id, run.row.generation, true};
+    if (run.row.state == RunState::kActive) {
+      if (!run.row.discovery_done && OpenJobs(id) == 0) {
+        if (auto again = Emit({&spec.discovery, 1}, id, now); !again) return fail(again.error());
+      }
+      return StartedRun{id, run.row.generation, true};
+    }
     generation = std::max(generation, run.row.generation);
   }
   RunRow row;

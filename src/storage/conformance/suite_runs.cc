@@ -82,6 +82,20 @@ TEST_P(Conformance, ARunWithoutWorkOrFinalsIsCompletedByItsDiscovery) {
   EXPECT_EQ(run.finished_at, Now());
 }
 
+TEST_P(Conformance, ARunWhoseDiscoveryDiedGetsItAgainWhenItIsStartedAgain) {
+  const WorkerRef worker = Register("w");
+  const StartedRun first = Must(db().StartRun(Spec("id", 0)));
+  EXPECT_TRUE(Send(worker, ReportOf(ClaimOne(worker), Verdict::kDead)));
+  EXPECT_EQ(Run(first.id).state, RunState::kActive);
+  EXPECT_EQ(Run(first.id).open, 0);
+  EXPECT_TRUE(Must(db().StartRun(Spec("id", 0))).joined);
+  EXPECT_EQ(Run(first.id).open, 1);
+  EXPECT_TRUE(Must(db().StartRun(Spec("id", 0))).joined);
+  EXPECT_EQ(Run(first.id).open, 1) << "it is there already";
+  EXPECT_TRUE(Send(worker, DoneDiscovering(ClaimOne(worker), 0)));
+  EXPECT_EQ(Run(first.id).state, RunState::kCompleted);
+}
+
 TEST_P(Conformance, FinalsStartOnceEachInOrderWhenNothingIsOpen) {
   const WorkerRef worker = Register("w");
   const RunId id = Must(db().StartRun(Spec("id", 2))).id;

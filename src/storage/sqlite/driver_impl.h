@@ -139,6 +139,7 @@ class Driver : public Storage {
   Result<void> FlushRuns();
   Result<void> FlushRun(RunId id, const RunDelta& delta);
   Result<void> AdvanceRun(RunId id);
+  Result<void> ResumeDiscovery(RunId id, const NewJob& discovery);
 
   // ---- inspect.cc
   // Readers see jobs as available from the moment they are due, whether or not a claim has looked since.

@@ -128,6 +128,18 @@ Result<void> Driver::AdvanceRun(RunId id) {
   return {};
 }
 
+Result<void> Driver::ResumeDiscovery(RunId id, const NewJob& discovery) {
+  bool stalled = false;
+  {
+    MILLRACE_ASSIGN(Statement * progress, writer_->Prepare(queries::kRunProgress));
+    const Resetting resetting(*progress);
+    MILLRACE_ASSIGN(const bool found, progress->Bind(id).Step());
+    stalled = found && progress->integer(1) == 0 && progress->integer(3) == 0;
+  }
+  if (stalled) MILLRACE_TRY(EmitJobs({&discovery, 1}, id));
+  return {};
+}
+
 Result<StartedRun> Driver::StartRun(const RunSpec& spec) {
   MILLRACE_TRY(engine::ValidateNewJobs({&spec.discovery, 1}));
   MILLRACE_TRY(engine::ValidateNewJobs(spec.finals));
@@ -142,7 +154,7 @@ Result<StartedRun> Driver::StartRun(const RunSpec& spec) {
       started = {row.integer(0), row.integer(1), true};
       return false;
     }));
-    if (started.joined) return {};
+    if (started.joined) return ResumeDiscovery(started.id, spec.discovery);
     MILLRACE_TRY(writer_->query(queries::kNextGeneration, {&identity, 1}, [&](const SqlRow& row) {
       started.generation = row.integer(0);
       return false;
