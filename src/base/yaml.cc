@@ -160,7 +160,7 @@ class TreeBuilder : public YAML::EventHandler {
     if (level.node.kind == YamlNode::Kind::kList) {
       level.node.items.push_back(std::move(node));
     } else if (!level.key) {
-      TakeKey(mark, level, std::move(node));
+      TakeKey(mark, level, node);
     } else {
       level.key->value = std::move(node);
       if (!level.drop) level.node.members.push_back(std::move(*level.key));
@@ -168,7 +168,7 @@ class TreeBuilder : public YAML::EventHandler {
     }
   }
 
-  void TakeKey(const YAML::Mark& mark, Level& level, YamlNode node) {
+  void TakeKey(const YAML::Mark& mark, Level& level, const YamlNode& node) {
     YamlNode::Member member{node.text, node.line, node.column, {}};
     level.drop = true;
     if (node.kind != YamlNode::Kind::kScalar) {

@@ -223,7 +223,10 @@ int Run(Cli& cli, const RunOptions& options) {
   documents.Register(worker);
   const DumpOnSigquit dump;
   (*owner)->health().Watch(storage, Duration(config->Get("http.health_check_interval").number));
-  if (auto serving = (*owner)->Serve(); !serving) return PrintError(serving.error());
+  // Some file systems take no sockets; the work itself needs none.
+  if (auto serving = (*owner)->Serve(); !serving) {
+    PrintWarning("other commands cannot reach this run: " + serving.error().message);
+  }
   (*owner)->health().SetPhase(http::Phase::kServing);
   RunWatch watch(storage, run->id, worker, StyleOf(cli));
   const auto status = worker.run();

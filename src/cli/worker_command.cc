@@ -47,9 +47,13 @@ int Work(Cli& cli, const WorkerFlags& flags) {
   documents.Register(worker);
   const DumpOnSigquit dump;
   (*owner)->health().Watch((*owner)->storage(), Duration(config->Get("http.health_check_interval").number));
-  if (auto serving = (*owner)->Serve(); !serving) return PrintError(serving.error());
-  base::Log(base::Level::kInfo, "Serving",
-            {{"database", config->database()}, {"socket", SocketOf(config->database())}});
+  if (auto serving = (*owner)->Serve(); serving) {
+    base::Log(base::Level::kInfo, "Serving",
+              {{"database", config->database()}, {"socket", SocketOf(config->database())}});
+  } else {
+    // Some file systems take no sockets; the work itself needs none.
+    base::Log(base::Level::kWarn, "Other commands cannot reach this worker", {{"error", serving.error().message}});
+  }
   (*owner)->health().SetPhase(http::Phase::kServing);
   const auto status = worker.run();
   (*owner)->health().SetPhase(http::Phase::kShuttingDown);

@@ -151,7 +151,7 @@ std::optional<Error> ErrorOf(const ApiResponse& response) {
   if (detail != nullptr && detail->is_string()) error.message = std::string(detail->get_string());
   if (code == nullptr || !code->is_string()) return error;
   for (int i = 0; i <= kLastCode; ++i) {
-    if (error_code_name(static_cast<ErrorCode>(i)) == std::string_view(code->get_string()))
+    if (error_code_name(static_cast<ErrorCode>(i)) == std::string_view{code->get_string()})
       error.code = static_cast<ErrorCode>(i);
   }
   return error;

@@ -124,7 +124,7 @@ class JobReader {
 Result<void> ReadStates(const std::string& text, storage::JobFilter& filter) {
   for (std::size_t at = 0; at <= text.size();) {
     const std::size_t comma = std::min(text.find(',', at), text.size());
-    auto state = parse_job_state(std::string_view(text).substr(at, comma - at));
+    auto state = parse_job_state(std::string_view{text}.substr(at, comma - at));
     if (!state) return fail(Bad("state", state.error().message));
     filter.states.push_back(*state);
     at = comma + 1;

@@ -88,7 +88,7 @@ Result<void> RunningAttempt::complete_in(const std::function<Result<void>(Transa
       ReportFor(claimed_, done ? storage::Verdict::kCompleted : storage::Verdict::kDead, std::move(outcome.text));
   report.fatal = !done;
   report.discovery_done = done && discovery_done_;
-  if (done) report.emits = std::move(emits_);
+  if (done) report.emits = emits_;  // a copy: should the transaction fail, the attempt may still complete otherwise
   MILLRACE_TRY(storage_.Transact([&](storage::Transaction& transaction) -> Result<void> {
     MILLRACE_TRY(body(transaction));
     MILLRACE_ASSIGN(const storage::Accepted accepted, transaction.ReportIn(worker_, {&report, 1}));

@@ -93,7 +93,7 @@ void ReadOverflow(const YamlReader& reader, QueueOptions& queue) {
     queue.overflow = Overflow::kBlock;
   } else if (text->starts_with("spill:")) {
     queue.overflow = Overflow::kSpill;
-    if (auto priority = reader.Value(parse_priority(std::string_view(*text).substr(6)))) queue.spill_to = *priority;
+    if (auto priority = reader.Value(parse_priority(std::string_view{*text}.substr(6)))) queue.spill_to = *priority;
   } else {
     reader.Fail(fmt::format("'{}' is no overflow policy; known: reject, block, spill:<priority>", *text));
   }
@@ -242,19 +242,24 @@ void CheckStageHandler(const YamlReader& reader, const std::string& name) {
               fmt::format("this version has no handler '{}' for stages; it has: {}", name, fmt::join(kKnown, ", ")));
 }
 
+// The name of a stage that stands before this one; empty when the key is not there.
+std::string ReadEarlier(YamlMap& map, std::string_view key, const std::vector<StageConfig>& earlier) {
+  auto value = map.Get(key);
+  if (!value) return "";
+  std::string name = value->Text().value_or("");
+  const bool there = std::any_of(earlier.begin(), earlier.end(), [&](const auto& stage) { return stage.name == name; });
+  if (!there) value->Fail(fmt::format("no stage '{}' stands before this one", name));
+  return name;
+}
+
 StageConfig ReadStage(const YamlReader& reader, const std::vector<StageConfig>& earlier) {
   YamlMap map(reader);
   StageConfig stage;
   stage.name = ReadName(map, "name", earlier, "stage");
   auto handler = map.Require("handler");
   if (handler) stage.handler = handler->Text().value_or("");
-  for (auto [key, field] : {std::pair{"from", &stage.from}, std::pair{"after", &stage.after}}) {
-    auto value = map.Get(key);
-    if (!value) continue;
-    *field = value->Text().value_or("");
-    const bool there = std::any_of(earlier.begin(), earlier.end(), [&](const auto& s) { return s.name == *field; });
-    if (!there) value->Fail(fmt::format("no stage '{}' stands before this one", *field));
-  }
+  stage.from = ReadEarlier(map, "from", earlier);
+  stage.after = ReadEarlier(map, "after", earlier);
   stage.leader = BooleanOf(map, "leader", false);
   stage.final_stage = BooleanOf(map, "final", false);
   stage.timeout = TimeOf(map, "timeout");

@@ -126,7 +126,7 @@ void Daemon::Flush(Clock::time_point until) {
     std::vector<storage::Report> reports = completer_->Take();
     if (reports.empty() && unreported_.empty()) return;
     Exchange(std::move(reports), nothing);
-    if (!unreported_.empty() && Clock::now() >= until) {
+    if (!unreported_.empty() && (Clock::now() >= until || shutdown_.at_once())) {
       base::Log(base::Level::kError, "Outcomes could not be reported; their jobs will run again",
                 {{"jobs", std::to_string(unreported_.size())}});
       return;

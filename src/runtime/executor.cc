@@ -129,17 +129,15 @@ void Executor::Core::Finished(const std::string& kind, std::size_t jobs, double 
           {{"job", std::to_string(report.id)}, {"attempt", std::to_string(report.attempt)}, {"error", report.text}});
     }
   }
-  bool idle = false;
-  {
-    const std::lock_guard lock(mutex);
-    taken -= static_cast<int>(jobs);
-    idle = queue.empty();
-    const double each = seconds / static_cast<double>(jobs);
-    for (double* average : {&seconds_per_job, &seconds_by_kind[kind]})
-      *average = *average == 0 ? each : *average * 0.9 + each * 0.1;
-    for (const storage::Report& report : reports) cut_off += report.verdict == storage::Verdict::kReleased ? 1 : 0;
+  const std::lock_guard lock(mutex);
+  taken -= static_cast<int>(jobs);
+  const double each = seconds / static_cast<double>(jobs);
+  for (double* average : {&seconds_per_job, &seconds_by_kind[kind]}) {
+    *average = *average == 0 ? each : *average * 0.9 + each * 0.1;
   }
-  completer->Add(std::move(reports), idle);
+  for (const storage::Report& report : reports) cut_off += report.verdict == storage::Verdict::kReleased ? 1 : 0;
+  // Under the mutex: whoever sees that nothing runs any more also sees the outcomes.
+  completer->Add(std::move(reports), queue.empty());
 }
 
 // Jobs taken and not started go back to the head of the queue.

@@ -205,6 +205,24 @@ TEST_F(WorkerTest, CompleteInCommitsTheHandlersWritesWithTheCompletion) {
   EXPECT_EQ(rows, std::vector<std::int64_t>{good});
 }
 
+TEST_F(WorkerTest, EmitsOutliveACompleteInThatFailed) {
+  Enqueue("emits");
+  Worker worker = MakeWorker(1);
+  worker.handle_raw("emits", [](Context& context) {
+    NewJob child;
+    child.kind = "child";
+    context.emit(child);
+    const auto failed =
+        context.complete_in([](Transaction&) { return Result<void>(fail(ErrorCode::kInternal, "no")); });
+    EXPECT_FALSE(failed.has_value());
+    return Outcome::done();
+  });
+  WorkOff(worker);
+  storage::JobFilter children;
+  children.kind = "child";
+  EXPECT_EQ(storage().ListJobs(children).value().size(), 1U);
+}
+
 TEST_F(WorkerTest, CompleteInWritesNothingOnceTheLeaseIsLost) {
   ASSERT_TRUE(client_->transaction([](Transaction& tx) { return tx.sql().execute("CREATE TABLE mine (x INTEGER)"); }));
   Enqueue("late");
