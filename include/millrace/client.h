@@ -39,6 +39,7 @@ class SqlSession {
  public:
   virtual ~SqlSession() = default;
   // Runs a statement whose rows, if any, are not wanted.
+  // NOLINTNEXTLINE(google-default-arguments): the default stands here alone, no override has one
   virtual Result<void> execute(std::string_view sql, std::span<const SqlValue> values = {}) = 0;
   // Calls `row` for each row, in order, until it returns false.
   virtual Result<void> query(std::string_view sql, std::span<const SqlValue> values,

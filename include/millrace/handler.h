@@ -23,6 +23,7 @@ struct Outcome {
   std::string text;               // done: the result as JSON, or empty; else the error
   std::optional<Duration> after;  // retry: instead of the policy's delay; snooze: how long
 
+  // The job is completed. A result that is neither empty nor JSON of at most 16 MiB fails the attempt instead.
   static Outcome done(std::string result_json = {});
   // The attempt failed. It is tried again by the retry policy, or after `after`, until the job's
   // attempts are spent; then the job is dead.
@@ -86,14 +87,16 @@ class Context {
   // Shown to people with the job. Cheap: kept in memory and written with the next heartbeat.
   virtual void progress(double fraction, std::string_view message) = 0;
   // A job enqueued in the transaction that completes this one; dropped if the attempt does not
-  // complete.
+  // complete. One that cannot be enqueued fails the attempt.
   virtual void emit(NewJob job) = 0;
   // Enqueues now, in one transaction that also checks this attempt's lease (kLeaseLost). For
   // handlers that emit more than fits in memory; use unique keys, since the attempt may run again.
   virtual Result<void> emit_now(std::span<const NewJob> jobs) = 0;
   // Runs `body` and reports `outcome` (with what was emitted) in one transaction. kLeaseLost, and
-  // nothing written, if the attempt is no longer this worker's. The handler's return value is
-  // ignored once this has succeeded. Call it at most once.
+  // nothing written, if the attempt is no longer this worker's; kInvalidArgument, and `body` not run,
+  // for a result or emitted job that cannot be. The handler's return value is ignored once this has
+  // succeeded. Call it at most once.
+  // NOLINTNEXTLINE(google-default-arguments): the default stands here alone, no override has one
   virtual Result<void> complete_in(const std::function<Result<void>(Transaction&)>& body,
                                    Outcome outcome = Outcome::done()) = 0;
   // Marks the run's discovery as done, in the transaction that completes this job.

@@ -100,7 +100,7 @@ Result<Time> ParseTime(std::string_view text) {
         ErrorCode::kInvalidArgument,
         fmt::format("'{}' is not a time; write it as 2026-01-31T09:05:07Z or with an offset such as +02:00", text));
   }
-  return Time(std::chrono::sys_days(date) + std::chrono::hours(hour) + std::chrono::minutes(minute) +
+  return Time(std::chrono::sys_days{date} + std::chrono::hours(hour) + std::chrono::minutes(minute) +
               std::chrono::seconds(second) + Duration(micros) - offset);
 }
 

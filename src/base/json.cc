@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/json/basic_parser_impl.hpp>
 #include <set>
+
+#include "base/json_events.h"
+#include "base/utf8.h"
 
 namespace millrace::base {
 namespace {
@@ -18,37 +20,8 @@ std::string Position(std::string_view text, std::size_t offset) {
   return fmt::format("{}:{}", line, offset - line_start + 1);
 }
 
-// Takes every event and keeps nothing.
-class EventSink {
- public:
-  static constexpr std::size_t max_array_size = -1;
-  static constexpr std::size_t max_object_size = -1;
-  static constexpr std::size_t max_string_size = -1;
-  static constexpr std::size_t max_key_size = -1;
-  using error_code = boost::system::error_code;
-
-  bool on_document_begin(error_code&) { return true; }
-  bool on_document_end(error_code&) { return true; }
-  bool on_array_begin(error_code&) { return true; }
-  bool on_array_end(std::size_t, error_code&) { return true; }
-  bool on_object_begin(error_code&) { return true; }
-  bool on_object_end(std::size_t, error_code&) { return true; }
-  bool on_string_part(std::string_view, std::size_t, error_code&) { return true; }
-  bool on_string(std::string_view, std::size_t, error_code&) { return true; }
-  bool on_key_part(std::string_view, std::size_t, error_code&) { return true; }
-  bool on_key(std::string_view, std::size_t, error_code&) { return true; }
-  bool on_number_part(std::string_view, error_code&) { return true; }
-  bool on_int64(std::int64_t, std::string_view, error_code&) { return true; }
-  bool on_uint64(std::uint64_t, std::string_view, error_code&) { return true; }
-  bool on_double(double, std::string_view, error_code&) { return true; }
-  bool on_bool(bool, error_code&) { return true; }
-  bool on_null(error_code&) { return true; }
-  bool on_comment_part(std::string_view, error_code&) { return true; }
-  bool on_comment(std::string_view, error_code&) { return true; }
-};
-
 // Boost.JSON keeps the last of two members with one name; this finds them by watching the events of a second pass.
-class DuplicateFinder : public EventSink {
+class DuplicateFinder : public JsonEventSink {
  public:
   std::string duplicate;
 
@@ -120,26 +93,6 @@ void Pretty(const json::value& value, const std::string& indent, std::string& ou
   }
 }
 
-// The length of the UTF-8 sequence at `at`, or 0 when there is none.
-std::size_t SequenceLength(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(at);
-  const std::size_t length = first < 0x80                    ? 1
-                             : first >= 0xF5 || first < 0xC2 ? 0
-                             : first < 0xE0                  ? 2
-                             : first < 0xF0                  ? 3
-                                                             : 4;
-  if (length == 0 || at + length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(at + i) & 0xC0) != 0x80) return 0;
-  }
-  if (first == 0xE0 && byte(at + 1) < 0xA0) return 0;
-  if (first == 0xED && byte(at + 1) > 0x9F) return 0;  // surrogates
-  if (first == 0xF0 && byte(at + 1) < 0x90) return 0;
-  if (first == 0xF4 && byte(at + 1) > 0x8F) return 0;
-  return length;
-}
-
 }  // namespace
 
 Result<json::value> ParseJson(std::string_view text, std::size_t max_depth) {
@@ -161,20 +114,24 @@ Result<json::value> ParseJson(std::string_view text, std::size_t max_depth) {
   return value;
 }
 
-Result<void> CheckJsonObject(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos || text[first] != '{')
-    return fail(ErrorCode::kInvalidArgument, "1:1: expected {");
+Result<void> CheckJson(std::string_view text) {
   json::parse_options options;
   options.max_depth = 64;
-  thread_local json::basic_parser<EventSink> parser(options);
+  thread_local json::basic_parser<JsonEventSink> parser(options);
   parser.reset();
   boost::system::error_code error;
   const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
   const std::size_t rest = error ? used : text.find_first_not_of(" \t\r\n", used);
   if (!error && rest == std::string_view::npos) return {};
   return fail(ErrorCode::kInvalidArgument, fmt::format("{}: {}", Position(text, error ? used : rest),
-                                                       error ? error.message() : "text after the object"));
+                                                       error ? error.message() : "text after the value"));
+}
+
+Result<void> CheckJsonObject(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos || text[first] != '{')
+    return fail(ErrorCode::kInvalidArgument, "1:1: expected {");
+  return CheckJson(text);
 }
 
 std::string ToJson(const json::value& value) { return json::serialize(value); }
@@ -189,7 +146,7 @@ std::string JsonQuote(std::string_view text) {
   std::string out = "\"";
   out.reserve(text.size() + 2);
   for (std::size_t i = 0; i < text.size();) {
-    const std::size_t length = SequenceLength(text, i);
+    const std::size_t length = Utf8SequenceLength(text, i);
     const char c = text[i];
     if (length == 0) {
       out += "\uFFFD";

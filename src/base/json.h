@@ -15,8 +15,9 @@ namespace json = boost::json;
 // text and bad UTF-8 are errors too: kInvalidArgument with "line:column: what".
 Result<json::value> ParseJson(std::string_view text, std::size_t max_depth = 64);
 
-// Whether `text` is one JSON object, UTF-8, nested at most 64 deep, without building it: for hot paths.
+// Whether `text` is one JSON value, or one object: UTF-8, nested at most 64 deep, without building it, for hot paths.
 // kInvalidArgument with "line:column: what".
+Result<void> CheckJson(std::string_view text);
 Result<void> CheckJsonObject(std::string_view text);
 
 // The text of a value on one line, and on many for people (two spaces of indent).

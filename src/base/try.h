@@ -17,7 +17,10 @@
 // `MILLRACE_ASSIGN(auto x, F());`: x is F's value, or its error is returned.
 #define MILLRACE_ASSIGN(declaration, expression) \
   MILLRACE_ASSIGN_(MILLRACE_CONCAT(result_, __LINE__), declaration, expression)
+// A declaration and a name cannot stand in parentheses.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define MILLRACE_ASSIGN_(name, declaration, expression)        \
   auto name = (expression);                                    \
   if (!name) return ::millrace::fail(std::move(name).error()); \
   declaration = std::move(*name)
+// NOLINTEND(bugprone-macro-parentheses)

@@ -127,6 +127,7 @@ int Main(int argc, char** argv) {
   // A reader that has gone (`millrace jobs list | head`) is an error of write, not a reason to die.
   std::signal(SIGPIPE, SIG_IGN);
   Cli cli;
+  cli.signals = std::make_unique<runtime::HeldSignals>();
   CLI::App app(kAbout, "millrace");
   cli.app = &app;
   app.footer(std::string("\n") + kExamples);
@@ -143,6 +144,8 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return OnParseError(app, error, argc, argv);
   }
+  SetConfigFile(cli.config);
+  if (!app.got_subcommand("worker") && !app.got_subcommand("run")) cli.signals.reset();
   const int status = cli.action ? cli.action() : kUsage;
   if (std::fflush(stdout) != 0 && status == kOk) return kFailed;
   return status;

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "cli/output.h"
-#include "runtime/config.h"
+#include "runtime/config/config.h"
+#include "runtime/shutdown.h"
 
 namespace CLI {
 class App;
@@ -22,6 +23,8 @@ struct Cli {
   bool json = false;                      // --json
   std::vector<runtime::FlagValue> flags;  // flags of a command that override keys of the configuration
   std::function<int()> action;
+  // SIGTERM and SIGINT from the program's first moment on, for the commands that end gently.
+  std::unique_ptr<runtime::HeldSignals> signals;
   CLI::App* app = nullptr;
 
   // The effective configuration, not checked.

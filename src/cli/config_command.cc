@@ -45,7 +45,7 @@ int Show(const Cli& cli) {
     Print(config.ShowYaml());
   }
   if (config.problems().empty()) return kOk;
-  return PrintError(config.Check().error().message, "millrace config check");
+  return PrintError(config.Check().error().message, ConfigCheckCommand());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <optional>
 
 #include "base/try.h"
 #include "cli/cli.h"
@@ -20,21 +21,29 @@ struct MigrateOptions {
   bool yes = false;
 };
 
-// The file, owned, as it is.
+// The file as it is; owned, unless it is only read.
 struct OpenFile {
-  sqlite::OwnerLock lock;
+  std::optional<sqlite::OwnerLock> lock;
   std::unique_ptr<sqlite::Database> database;
 };
 
-Result<OpenFile> Open(const Cli& cli, bool create) {
+enum class For { kReading, kWriting, kCreating };
+
+Result<OpenFile> Open(const Cli& cli, For purpose) {
   MILLRACE_ASSIGN(const runtime::Config config, cli.CheckedConfig());
   std::error_code ignored;
-  if (!create && !std::filesystem::exists(config.database(), ignored)) {
+  if (purpose != For::kCreating && !std::filesystem::exists(config.database(), ignored)) {
     return fail(ErrorCode::kNotFound, fmt::format("there is no database {}", config.database()));
   }
-  MILLRACE_ASSIGN(sqlite::OwnerLock lock, sqlite::OwnerLock::Acquire(config.database(), "millrace migrate"));
-  MILLRACE_ASSIGN(auto database, sqlite::Database::Open(config.database(), sqlite::Database::Mode::kReadWriteCreate));
-  return OpenFile{std::move(lock), std::move(database)};
+  OpenFile file;
+  auto lock = sqlite::OwnerLock::Acquire(config.database(), "millrace migrate");
+  // A schema in use can be read beside its owner.
+  const bool beside = !lock && lock.error().code == ErrorCode::kOwned && purpose == For::kReading;
+  if (!lock && !beside) return fail(lock.error());
+  if (lock) file.lock = std::move(*lock);
+  const auto mode = beside ? sqlite::Database::Mode::kReadOnly : sqlite::Database::Mode::kReadWriteCreate;
+  MILLRACE_ASSIGN(file.database, sqlite::Database::Open(config.database(), mode));
+  return file;
 }
 
 int PrintStatus(const Cli& cli, sqlite::Database& database) {
@@ -63,7 +72,7 @@ int PrintStatus(const Cli& cli, sqlite::Database& database) {
 }
 
 int Up(const Cli& cli, const MigrateOptions& options) {
-  const auto file = Open(cli, true);
+  const auto file = Open(cli, For::kCreating);
   if (!file) return PrintError(file.error());
   if (auto done = sqlite::MigrateUp(*file->database, options.target); !done) return PrintError(done.error());
   return PrintStatus(cli, *file->database);
@@ -75,20 +84,20 @@ int Down(const Cli& cli, const MigrateOptions& options) {
         fmt::format("migrate down deletes the tables of every migration above {}, with their data", options.target),
         "the same with --yes, after a copy of the file", kUsage);
   }
-  const auto file = Open(cli, false);
+  const auto file = Open(cli, For::kWriting);
   if (!file) return PrintError(file.error());
   if (auto done = sqlite::MigrateDown(*file->database, options.target); !done) return PrintError(done.error());
   return PrintStatus(cli, *file->database);
 }
 
 int Status(const Cli& cli) {
-  const auto file = Open(cli, false);
+  const auto file = Open(cli, For::kReading);
   if (!file) return PrintError(file.error());
   return PrintStatus(cli, *file->database);
 }
 
 int Validate(const Cli& cli) {
-  const auto file = Open(cli, false);
+  const auto file = Open(cli, For::kReading);
   if (!file) return PrintError(file.error());
   const auto valid = sqlite::ValidateSchema(*file->database);
   if (cli.json) {

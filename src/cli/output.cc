@@ -16,12 +16,17 @@ std::size_t Characters(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+std::string& ConfigFile() {
+  static std::string file;
+  return file;
+}
+
 // What to do next about an error; empty when there is nothing general to say.
-std::string_view NextFor(ErrorCode code) {
+std::string NextFor(ErrorCode code) {
   switch (code) {
     case ErrorCode::kConfig:
     case ErrorCode::kUnsupported:
-      return "millrace config check";
+      return ConfigCheckCommand();
     case ErrorCode::kNotADatabase:
       return "the same with --db PATH of another file";
     case ErrorCode::kUnknownKind:
@@ -40,6 +45,22 @@ std::string_view NextFor(ErrorCode code) {
 }
 
 }  // namespace
+
+std::string QuoteForShell(const std::string& word) {
+  const bool plain =
+      !word.empty() && word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=:") ==
+                           std::string::npos;
+  if (plain) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+void SetConfigFile(std::string file) { ConfigFile() = std::move(file); }
+
+std::string ConfigCheckCommand() {
+  return "millrace config check" + (ConfigFile().empty() ? "" : " --config " + QuoteForShell(ConfigFile()));
+}
 
 bool IsTerminal(std::FILE* stream) { return isatty(fileno(stream)) != 0; }
 

@@ -27,6 +27,13 @@ int PrintError(std::string_view message, std::string_view next, int status = kFa
 int PrintError(const Error& error);
 void PrintWarning(std::string_view message);
 
+// A word as a shell reads it back: in quotes where it must be.
+std::string QuoteForShell(const std::string& word);
+// The FILE of --config, so that hints can name it. Call before there are other threads.
+void SetConfigFile(std::string file);
+// "millrace config check", with that FILE when there is one.
+std::string ConfigCheckCommand();
+
 // Writes to standard output. Text from jobs and documents has control characters replaced on a terminal.
 void Print(std::string_view text);
 void PrintJson(const base::json::value& value);

@@ -7,7 +7,7 @@
 #include "http/api.h"
 #include "http/unix_server.h"
 #include "millrace/client.h"
-#include "runtime/config.h"
+#include "runtime/config/config.h"
 
 namespace millrace::cli {
 

@@ -140,16 +140,6 @@ base::LogOptions LogOptionsOf(const runtime::Config& config) {
   return log;
 }
 
-std::string QuoteForShell(const std::string& word) {
-  const bool plain =
-      !word.empty() && word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=:") ==
-                           std::string::npos;
-  if (plain) return word;
-  std::string out = "'";
-  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 std::string DbFlag(const runtime::Config& config) {
   return config.Get("storage.path").origin.kind == runtime::OriginKind::kDefault
              ? ""
@@ -222,7 +212,7 @@ int Run(Cli& cli, const RunOptions& options) {
   Worker worker((*owner)->client(), worker_options);
   documents.Register(worker);
   const DumpOnSigquit dump;
-  (*owner)->health().Watch(storage, Duration(config->Get("http.health_check_interval").number));
+  (*owner)->health().Watch(storage, Duration(config->Get("http.health_check_interval").number), worker.stuck_loop());
   // Some file systems take no sockets; the work itself needs none.
   if (auto serving = (*owner)->Serve(); !serving) {
     PrintWarning("other commands cannot reach this run: " + serving.error().message);
@@ -230,6 +220,7 @@ int Run(Cli& cli, const RunOptions& options) {
   (*owner)->health().SetPhase(http::Phase::kServing);
   RunWatch watch(storage, run->id, worker, StyleOf(cli));
   const auto status = worker.run();
+  cli.signals.reset();  // what follows only looks
   watch.Join();
   if (!status) return PrintError(status.error());
   if (watch.stalled()) {

@@ -46,7 +46,8 @@ int Work(Cli& cli, const WorkerFlags& flags) {
   Worker worker((*owner)->client(), options);
   documents.Register(worker);
   const DumpOnSigquit dump;
-  (*owner)->health().Watch((*owner)->storage(), Duration(config->Get("http.health_check_interval").number));
+  (*owner)->health().Watch((*owner)->storage(), Duration(config->Get("http.health_check_interval").number),
+                           worker.stuck_loop());
   if (auto serving = (*owner)->Serve(); serving) {
     base::Log(base::Level::kInfo, "Serving",
               {{"database", config->database()}, {"socket", SocketOf(config->database())}});
@@ -56,6 +57,7 @@ int Work(Cli& cli, const WorkerFlags& flags) {
   }
   (*owner)->health().SetPhase(http::Phase::kServing);
   const auto status = worker.run();
+  cli.signals.reset();  // nothing is left that a signal could interrupt gently
   (*owner)->health().SetPhase(http::Phase::kShuttingDown);
   return status ? *status : PrintError(status.error());
 }

@@ -48,6 +48,28 @@ TEST(ValidateTest, NamesTheJobAndTheField) {
   ExpectRefused("partition_key", [](NewJob& j) { j.partition_key.assign(1001, 'x'); });
 }
 
+TEST(ValidateTest, NamesAndKeysAreText) {
+  ExpectRefused("kind", [](NewJob& j) { j.kind = "caf\xE9"; });
+  ExpectRefused("queue", [](NewJob& j) { j.queue = "caf\xE9"; });
+  ExpectRefused("unique_key", [](NewJob& j) { j.unique_key = std::string("a\0b", 3); });
+  ExpectRefused("partition_key", [](NewJob& j) { j.partition_key = "\xED\xA0\x80"; });
+  ExpectRefused("tags", [](NewJob& j) { j.tags = {"good", "\xFF"}; });
+}
+
+TEST(ValidateTest, AResultIsJsonOrNothing) {
+  for (const char* good : {"", "7", "null", "\"text\"", " [1, {\"a\": []}] "}) {
+    EXPECT_TRUE(ValidateResult(good)) << good;
+  }
+  for (const char* bad : {"text", "{\"a\":", "1 2", "\"caf\xE9\""}) {
+    const auto valid = ValidateResult(bad);
+    ASSERT_FALSE(valid) << bad;
+    EXPECT_EQ(valid.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(valid.error().message.find("not JSON"), std::string::npos) << valid.error().message;
+  }
+  EXPECT_TRUE(ValidateResult("\"" + std::string((16 << 20) - 2, 'x') + "\""));
+  EXPECT_FALSE(ValidateResult("\"" + std::string((16 << 20) - 1, 'x') + "\""));
+}
+
 TEST(ValidateTest, AcceptsWhatIsAtTheLimit) {
   NewJob job;
   job.kind.assign(200, 'k');

@@ -53,26 +53,28 @@ ApiResponse Ready(const Health& health) {
 }  // namespace
 
 void Health::Watch(storage::Storage& storage, Duration interval, std::function<std::string()> stuck) {
-  Check(storage, stuck);
-  checker_ = std::jthread([this, &storage, interval, stuck = std::move(stuck)](const std::stop_token& stop) {
+  {
+    const std::lock_guard lock(mutex_);
+    stuck_ = std::move(stuck);
+  }
+  Check(storage);
+  checker_ = std::jthread([this, &storage, interval](const std::stop_token& stop) {
     pthread_setname_np(pthread_self(), "health");
     std::unique_lock lock(mutex_);
     while (!stop.stop_requested()) {
       changed_.wait_for(lock, stop, interval, [] { return false; });
       if (stop.stop_requested()) return;
       lock.unlock();
-      Check(storage, stuck);
+      Check(storage);
       lock.lock();
     }
   });
 }
 
-void Health::Check(storage::Storage& storage, const std::function<std::string()>& stuck) {
+void Health::Check(storage::Storage& storage) {
   const auto now = storage.Now();
-  std::string loop = stuck ? stuck() : "";
   const std::lock_guard lock(mutex_);
   verdict_.database_error = now ? "" : now.error().message;
-  verdict_.stuck = std::move(loop);
 }
 
 void Health::SetPhase(Phase phase) {
@@ -82,7 +84,9 @@ void Health::SetPhase(Phase phase) {
 
 HealthVerdict Health::verdict() const {
   const std::lock_guard lock(mutex_);
-  return verdict_;
+  HealthVerdict verdict = verdict_;
+  if (stuck_) verdict.stuck = stuck_();
+  return verdict;
 }
 
 double Health::uptime_seconds() const {

@@ -32,19 +32,21 @@ class Health {
   Health& operator=(const Health&) = delete;
 
   // Checks the storage now, and from then on every `interval` on a thread of its own until destroyed. `stuck` says
-  // which of the process's loops has made no progress for over 60 s, or nothing. Call once.
+  // which of the process's loops has made no progress for too long, or nothing; it is asked with every verdict (a
+  // database that hangs may well hold up the check), so it must not wait. Call once.
   void Watch(storage::Storage& storage, Duration interval, std::function<std::string()> stuck = {});
   void SetPhase(Phase phase);
   [[nodiscard]] HealthVerdict verdict() const;
   [[nodiscard]] double uptime_seconds() const;
 
  private:
-  void Check(storage::Storage& storage, const std::function<std::string()>& stuck);
+  void Check(storage::Storage& storage);
 
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   HealthVerdict verdict_;
+  std::function<std::string()> stuck_;
   std::jthread checker_;  // last: it uses the others
 };
 

@@ -1,6 +1,7 @@
 // Server and client together, and clients that do not behave.
 #include "http/unix_server.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -160,6 +161,21 @@ TEST_F(UnixServerTest, FinishesRequestsUnderWayWhenItStops) {
   EXPECT_EQ((*answer)->body, "GET /last ");
 }
 
+TEST_F(UnixServerTest, DeliversALargeResponseWholeWhenItStops) {
+  const std::size_t size = 8 << 20;  // far more than the sockets hold
+  Start({}, [&](const ApiRequest&) { return ApiResponse{200, "text/plain", std::string(size, 'x'), {}}; });
+  const int fd = Connect();
+  Write(fd, "GET / HTTP/1.1\r\n\r\n");
+  std::string begin(100, '\0');
+  ASSERT_EQ(recv(fd, begin.data(), begin.size(), MSG_WAITALL), static_cast<ssize_t>(begin.size()));
+  std::thread stopper([&] { server_.reset(); });
+  while (std::filesystem::exists(path_)) std::this_thread::yield();  // the stop is under way
+  const std::string answer = begin + ReadAll(fd);
+  stopper.join();
+  EXPECT_THAT(begin, StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(answer.size() - answer.find("\r\n\r\n") - 4, size);
+}
+
 TEST_F(UnixServerTest, NonsenseIsA400AndTheEnd) {
   Start();
   for (const std::string& text :
@@ -180,6 +196,24 @@ TEST_F(UnixServerTest, AHugeHeaderIsRefused) {
   const int fd = Connect();
   Write(fd, "GET / HTTP/1.1\r\nX: " + std::string(200'000, 'x') + "\r\n\r\n");
   EXPECT_THAT(ReadAll(fd), StartsWith("HTTP/1.1 431"));
+}
+
+TEST_F(UnixServerTest, AHeaderUpToTheLimitIsTaken) {
+  Start();
+  const auto send = [&](std::size_t block) {
+    const int fd = Connect();
+    std::string text = "GET /x HTTP/1.1\r\nConnection: close\r\n";
+    // In fields of the size that proxies and cookies make.
+    for (int i = 0; text.size() < block - 300; ++i) text += fmt::format("X-{}: {}\r\n", i, std::string(200, 'x'));
+    Write(fd, text + "\r\n");
+    return ReadAll(fd);
+  };
+  const std::string taken = send(12 << 10);
+  EXPECT_THAT(taken, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(taken, HasSubstr("GET /x"));
+  const std::string refused = send(20 << 10);
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(refused, HasSubstr("the header is larger than 16384 bytes"));
 }
 
 TEST_F(UnixServerTest, AHugeBodyIsRefusedByItsLengthAndAsItComes) {

@@ -50,9 +50,10 @@ base::Level LevelOf(LogLevel level) {
 
 }  // namespace
 
-RunningAttempt::RunningAttempt(storage::Storage& storage, const storage::WorkerRef& worker, storage::ClaimedJob job,
-                               Duration timeout)
+RunningAttempt::RunningAttempt(storage::Storage& storage, WriteFailures& failures, const storage::WorkerRef& worker,
+                               storage::ClaimedJob job, Duration timeout)
     : storage_(storage),
+      failures_(failures),
       worker_(worker),
       claimed_(std::move(job)),
       job_(JobOf(claimed_, worker)),
@@ -74,7 +75,12 @@ void RunningAttempt::progress(double fraction, std::string_view message) {
 }
 
 Result<void> RunningAttempt::emit_now(std::span<const NewJob> jobs) {
-  MILLRACE_TRY(storage_.EmitNow(worker_, claimed_.id, claimed_.attempt, claimed_.token, jobs));
+  const auto emitted = storage_.EmitNow(worker_, claimed_.id, claimed_.attempt, claimed_.token, jobs);
+  if (!emitted) {
+    failures_.Failed(emitted.error());
+    return fail(emitted.error());
+  }
+  failures_.Succeeded();
   return {};
 }
 
@@ -84,29 +90,47 @@ Result<void> RunningAttempt::complete_in(const std::function<Result<void>(Transa
                 "complete_in takes the outcomes done and fatal; return the others from the handler");
   }
   const bool done = outcome.kind == Outcome::Kind::kDone;
+  if (done) MILLRACE_TRY(CheckDone(outcome.text));
   storage::Report report =
       ReportFor(claimed_, done ? storage::Verdict::kCompleted : storage::Verdict::kDead, std::move(outcome.text));
   report.fatal = !done;
   report.discovery_done = done && discovery_done_;
   if (done) report.emits = emits_;  // a copy: should the transaction fail, the attempt may still complete otherwise
-  MILLRACE_TRY(storage_.Transact([&](storage::Transaction& transaction) -> Result<void> {
-    MILLRACE_TRY(body(transaction));
+  bool bodys_own = false;
+  auto written = storage_.Transact([&](storage::Transaction& transaction) -> Result<void> {
+    if (auto ran = body(transaction); !ran) {
+      // Damage that the body tells may be that of anything it has looked at.
+      bodys_own = ran.error().code == ErrorCode::kCorrupt;
+      return ran;
+    }
     MILLRACE_ASSIGN(const storage::Accepted accepted, transaction.ReportIn(worker_, {&report, 1}));
     if (accepted.front()) return {};
     return fail(ErrorCode::kLeaseLost, fmt::format("job {} attempt {}: its lease is lost; nothing was written",
                                                    claimed_.id, claimed_.attempt));
-  }));
+  });
+  if (!written) {
+    if (!bodys_own) failures_.Failed(written.error());
+    return written;
+  }
+  failures_.Succeeded();
   const std::lock_guard lock(mutex_);
   reported_ = true;
   return {};
 }
 
+Result<void> RunningAttempt::CheckDone(std::string_view result) const {
+  MILLRACE_TRY(engine::ValidateResult(result));
+  if (auto valid = engine::ValidateNewJobs(emits_); !valid) {
+    return fail(ErrorCode::kInvalidArgument, "it emitted a job that cannot be enqueued: " + valid.error().message);
+  }
+  return {};
+}
+
 storage::Report RunningAttempt::Decide(const Outcome& outcome, StopReason reason, const Handlers& handlers) {
   if (outcome.kind == Outcome::Kind::kDone) {
-    if (auto valid = engine::ValidateNewJobs(emits_); !valid) {
-      return handlers.Failure(claimed_, "it emitted a job that cannot be enqueued: " + valid.error().message,
-                              std::nullopt, false);
-    }
+    // What no database would take is this attempt's failure, not one of the batch it would be reported in.
+    if (auto valid = CheckDone(outcome.text); !valid)
+      return handlers.Failure(claimed_, valid.error().message, std::nullopt, false);
     storage::Report report = ReportFor(claimed_, storage::Verdict::kCompleted, outcome.text);
     report.emits = std::move(emits_);
     report.discovery_done = discovery_done_;

@@ -6,6 +6,7 @@
 
 #include "millrace/handler.h"
 #include "runtime/handlers.h"
+#include "runtime/lasting_failure.h"
 #include "storage/storage.h"
 
 namespace millrace::runtime {
@@ -17,8 +18,9 @@ enum class StopReason { kNone, kTimeout, kCancelled, kShutdown };
 // below.
 class RunningAttempt : public Context {
  public:
-  RunningAttempt(storage::Storage& storage, const storage::WorkerRef& worker, storage::ClaimedJob job,
-                 Duration timeout);
+  // `failures` is told how the handler's writes went.
+  RunningAttempt(storage::Storage& storage, WriteFailures& failures, const storage::WorkerRef& worker,
+                 storage::ClaimedJob job, Duration timeout);
 
   // ---- Context
   [[nodiscard]] const Job& job() const override { return job_; }
@@ -47,9 +49,12 @@ class RunningAttempt : public Context {
   std::optional<storage::JobProgress> TakeProgress();
 
  private:
+  // Whether the job can complete with this result and with what was emitted; kInvalidArgument says why not.
+  [[nodiscard]] Result<void> CheckDone(std::string_view result) const;
   storage::Report Decide(const Outcome& outcome, StopReason reason, const Handlers& handlers);
 
   storage::Storage& storage_;
+  WriteFailures& failures_;
   const storage::WorkerRef worker_;
   const storage::ClaimedJob claimed_;
   Job job_;

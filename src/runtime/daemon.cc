@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/thread_name.h"
 #include "base/try.h"
+#include "engine/validate.h"
 #include "runtime/heartbeat.h"
 #include "runtime/maintenance.h"
 
@@ -40,14 +41,20 @@ std::string MakeWorkerId() {
   return fmt::format("{}-{}-{:06x}", HostName(), getpid(), random() & 0xffffff);
 }
 
+// The database is well, and will never take what it was given.
+bool IsRefusal(ErrorCode code) {
+  return code == ErrorCode::kInvalidArgument || code == ErrorCode::kLimitExceeded || code == ErrorCode::kConflict;
+}
+
 }  // namespace
 
 Daemon::Daemon(std::shared_ptr<storage::Storage> storage, WorkerOptions options,
-               std::shared_ptr<const Handlers> handlers, ShutdownRequest& shutdown)
+               std::shared_ptr<const Handlers> handlers, ShutdownRequest& shutdown, std::shared_ptr<LoopWatch> watch)
     : storage_(std::move(storage)),
       options_(std::move(options)),
       handlers_(std::move(handlers)),
       shutdown_(shutdown),
+      watch_(std::move(watch)),
       completer_(std::make_shared<Completer>(kLinger, kFullBatch)) {}
 
 void Daemon::ShowFailure(const Error& error) {
@@ -65,19 +72,75 @@ void Daemon::CountRefused(std::span<const storage::Report> reports, const storag
   }
 }
 
+void Daemon::Lose(std::optional<Error> error) {
+  {
+    const std::lock_guard lock(lost_mutex_);
+    if (error && LastingFailure::Lasts(error->code)) given_up_ = true;
+    if (error && !lost_to_) lost_to_ = std::move(error);
+  }
+  lost_ = true;
+  completer_->Interrupt();
+}
+
+void Daemon::GiveUp(const Error& error) {
+  base::Log(base::Level::kError, "Database cannot be used; the worker stops", {{"error", error.message}});
+  Lose(error);
+}
+
+void Daemon::Failed(const Error& error) {
+  ShowFailure(error);
+  if (error.code == ErrorCode::kLeaseLost) Lose(std::nullopt);
+  if (failures_.Failed(error.code) && !given_up_) GiveUp(error);
+  if (given_up_) return;
+  backoff_ = std::clamp<std::chrono::microseconds>(backoff_ * 2, kFirstBackoff, kLongestBackoff);
+  completer_->Wait(backoff_);
+}
+
+bool Daemon::ReportAlone(storage::Report& report) {
+  auto accepted = storage_->ReportOutcomes(worker_, {&report, 1});
+  if (!accepted && IsRefusal(accepted.error().code)) {
+    base::Log(base::Level::kError, "Outcome cannot be written; its job is dead",
+              {{"job", std::to_string(report.id)}, {"error", accepted.error().message}});
+    storage::Report dead = report;
+    dead.verdict = storage::Verdict::kDead;
+    dead.text = engine::CleanErrorText("its outcome cannot be written: " + accepted.error().message);
+    dead.fatal = true;
+    dead.timed_out = dead.discovery_done = false;
+    dead.emits.clear();
+    report = std::move(dead);
+    accepted = storage_->ReportOutcomes(worker_, {&report, 1});
+  }
+  if (accepted) {
+    CountRefused({&report, 1}, *accepted);
+    return true;
+  }
+  if (!IsRefusal(accepted.error().code)) {
+    Failed(accepted.error());
+    return false;
+  }
+  base::Log(base::Level::kError, "Outcome dropped; the job's timeout ends its attempt",
+            {{"job", std::to_string(report.id)}, {"error", accepted.error().message}});
+  return true;
+}
+
+void Daemon::ReportOneByOne() {
+  std::vector<storage::Report> left;
+  for (storage::Report& report : std::exchange(unreported_, {})) {
+    if (!left.empty() || !ReportAlone(report)) left.push_back(std::move(report));
+  }
+  unreported_ = std::move(left);
+  idle_ = false;  // the claim that should have travelled with them is still to be made
+}
+
 void Daemon::Exchange(std::vector<storage::Report> reports, const storage::ClaimRequest& request) {
   std::move(reports.begin(), reports.end(), std::back_inserter(unreported_));
   auto exchanged = storage_->ReportAndClaim(unreported_, request);
   if (!exchanged) {
-    ShowFailure(exchanged.error());
-    failure_ = exchanged.error();
-    if (exchanged.error().code == ErrorCode::kLeaseLost) lost_ = true;
-    backoff_ = std::clamp<std::chrono::microseconds>(backoff_ * 2, kFirstBackoff, kLongestBackoff);
-    completer_->Wait(backoff_);
-    return;
+    if (IsRefusal(exchanged.error().code) && !unreported_.empty()) return ReportOneByOne();
+    return Failed(exchanged.error());
   }
   backoff_ = std::chrono::microseconds(0);
-  failure_.reset();
+  failures_.Succeeded();
   CountRefused(unreported_, exchanged->accepted);
   unreported_.clear();
   if (request.max_jobs == 0) return;
@@ -102,6 +165,8 @@ void Daemon::Sleep(const storage::ClaimRequest& request) {
 
 void Daemon::Loop() {
   while (!shutdown_.draining() && !lost_) {
+    watch_->Step(LoopWatch::Loop::kFetchAndReport);
+    if (auto failure = executor_->LastingWriteFailure()) return GiveUp(*failure);
     std::vector<storage::Report> reports = completer_->Take();
     const Executor::Load load = executor_->load();
     storage::ClaimRequest request = fetcher_->Request(load);
@@ -123,14 +188,11 @@ void Daemon::Flush(Clock::time_point until) {
   storage::ClaimRequest nothing;
   nothing.worker = worker_;
   while (true) {
+    watch_->Step(LoopWatch::Loop::kFetchAndReport);
     std::vector<storage::Report> reports = completer_->Take();
     if (reports.empty() && unreported_.empty()) return;
     Exchange(std::move(reports), nothing);
-    if (!unreported_.empty() && (Clock::now() >= until || shutdown_.at_once())) {
-      base::Log(base::Level::kError, "Outcomes could not be reported; their jobs will run again",
-                {{"jobs", std::to_string(unreported_.size())}});
-      return;
-    }
+    if (!unreported_.empty() && (given_up_ || Clock::now() >= until || shutdown_.at_once())) return;
   }
 }
 
@@ -142,8 +204,9 @@ int Daemon::Drain() {
   if (!released.empty()) completer_->Add(std::move(released), true);
   const auto finished = [&] { return executor_->load().running == 0; };
   // Outcomes go on being reported while handlers finish.
-  const auto wait = [&](Clock::time_point until, bool heed_second_signal) {
-    while (!finished() && Clock::now() < until && !lost_ && !(heed_second_signal && shutdown_.at_once())) {
+  // `patient`: for their results, while these can still be written and nobody is in a hurry.
+  const auto wait = [&](Clock::time_point until, bool patient) {
+    while (!finished() && Clock::now() < until && !(patient && (lost_ || shutdown_.at_once()))) {
       Flush(until);
       if (!finished()) completer_->Wait(std::chrono::milliseconds(50));
     }
@@ -174,11 +237,9 @@ Result<int> Daemon::Run() {
   shutdown_.OnAsk([completer = completer_] { completer->Interrupt(); });
   int cut_off = 0;
   {
-    Heartbeat heartbeat(*storage_, worker_, *executor_, options_, [this] {
-      lost_ = true;
-      completer_->Interrupt();
-    });
-    const Maintenance maintenance(*storage_, options_);
+    Heartbeat heartbeat(*storage_, worker_, *executor_, options_, *watch_,
+                        [this](std::optional<Error> error) { Lose(std::move(error)); });
+    const Maintenance maintenance(*storage_, options_, *watch_);
     Loop();
     heartbeat.SetState(storage::WorkerState::kDraining);
     if (lost_) executor_->StopRunning(StopReason::kShutdown);
@@ -187,10 +248,15 @@ Result<int> Daemon::Run() {
   shutdown_.OnAsk({});
   executor_.reset();
   Flush(Clock::now());
+  watch_->Rest(LoopWatch::Loop::kFetchAndReport);
+  if (!unreported_.empty()) {
+    base::Log(base::Level::kError, "Outcomes could not be reported; their jobs will run again",
+              {{"jobs", std::to_string(unreported_.size())}});
+  }
   if (auto stopped = storage_->StopWorker(worker_); !stopped) ShowFailure(stopped.error());
   base::Log(base::Level::kInfo, "Worker stopped", {{"worker", worker_.id}, {"cut_off", std::to_string(cut_off)}});
   // The database went away for good: that is why the worker ended.
-  if (lost_ && failure_ && failure_->code != ErrorCode::kLeaseLost) return fail(*failure_);
+  if (lost_to_) return fail(*lost_to_);
   return cut_off > 0 ? 3 : 0;
 }
 

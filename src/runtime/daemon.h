@@ -1,29 +1,44 @@
 // One worker's life: register, claim and run and report until asked to stop, drain, sign off.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "runtime/completer.h"
 #include "runtime/executor.h"
 #include "runtime/fetcher.h"
 #include "runtime/handlers.h"
+#include "runtime/lasting_failure.h"
+#include "runtime/loop_watch.h"
 #include "runtime/shutdown.h"
 
 namespace millrace::runtime {
 
 class Daemon {
  public:
+  // `watch` is told of each step of the worker's loops.
   Daemon(std::shared_ptr<storage::Storage> storage, WorkerOptions options, std::shared_ptr<const Handlers> handlers,
-         ShutdownRequest& shutdown);
+         ShutdownRequest& shutdown, std::shared_ptr<LoopWatch> watch);
 
-  // The exit status (see Worker::run). Fails when the worker cannot be registered.
+  // The exit status (see Worker::run). Fails when the worker cannot be registered, when the database has been out of
+  // reach for too long, and at once when its disk is full, it cannot be written, or it is damaged.
   Result<int> Run();
 
  private:
   // The loop: outcomes out, claims in, one transaction for both.
   void Loop();
   void Exchange(std::vector<storage::Report> reports, const storage::ClaimRequest& request);
+  void Failed(const Error& error);
+  // Lose, told in the log.
+  void GiveUp(const Error& error);
+  // After a batch that was refused for what is in it: whatever can be written is.
+  void ReportOneByOne();
+  // False: the database failed, and `report` is still to be reported.
+  bool ReportAlone(storage::Report& report);
+  // Stops the worker; with an error, Run fails with it.
+  void Lose(std::optional<Error> error);
   void Sleep(const storage::ClaimRequest& request);
   // Reports outcomes until the database has taken them, or the budget is spent.
   void Flush(std::chrono::steady_clock::time_point until);
@@ -36,6 +51,7 @@ class Daemon {
   const WorkerOptions options_;
   std::shared_ptr<const Handlers> handlers_;
   ShutdownRequest& shutdown_;
+  std::shared_ptr<LoopWatch> watch_;
   std::shared_ptr<Completer> completer_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Fetcher> fetcher_;
@@ -43,7 +59,10 @@ class Daemon {
   std::vector<storage::Report> unreported_;  // the database did not take them yet
   bool idle_ = false;                        // the latest claim found nothing
   std::atomic<bool> lost_ = false;           // stop at once: the leases are or will be gone
-  std::optional<Error> failure_;             // of the latest call, if it failed
+  std::atomic<bool> given_up_ = false;       // lost since the database fails in a way that lasts
+  std::mutex lost_mutex_;
+  std::optional<Error> lost_to_;  // why, if that is an error; under lost_mutex_
+  LastingFailure failures_;
   std::chrono::microseconds backoff_{0};
   std::chrono::steady_clock::time_point failure_shown_{};
 };

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/thread_name.h"
+#include "runtime/missing_handlers.h"
 
 namespace millrace::runtime {
 namespace {
@@ -42,6 +43,8 @@ struct Executor::Core : std::enable_shared_from_this<Core> {
   std::shared_ptr<Completer> completer;
   storage::WorkerRef worker;
   int slots = 0;
+  MissingHandlers missing;
+  WriteFailures write_failures;
 
   mutable std::mutex mutex;  // of all that follows
   std::condition_variable work_or_end;
@@ -64,6 +67,7 @@ struct Executor::Core : std::enable_shared_from_this<Core> {
     return found != seconds_by_kind.end() && found->second < kShort;
   }
   std::optional<storage::Report> Run(storage::ClaimedJob job, bool& replaced);
+  storage::Report PutOff(const storage::ClaimedJob& job);
   void Finished(const std::string& kind, std::size_t jobs, double seconds, std::vector<storage::Report> reports);
   void PutBack(std::vector<storage::ClaimedJob>& jobs, std::size_t done);
 
@@ -95,17 +99,31 @@ std::vector<storage::ClaimedJob> Executor::Core::TakeSome(std::unique_lock<std::
   return jobs;
 }
 
-std::optional<storage::Report> Executor::Core::Run(storage::ClaimedJob job, bool& replaced) {
-  const Handler* handler = handlers->Find(job.kind);
-  if (handler == nullptr) {
+// No attempt is counted: a worker that has the handler may come, or be there already.
+storage::Report Executor::Core::PutOff(const storage::ClaimedJob& job) {
+  const MissingHandlers::Answer answer = missing.Met(job.kind, Clock::now());
+  if (answer.tell) {
     std::string known;
     for (const std::string& kind : handlers->Kinds()) known += (known.empty() ? "" : ", ") + kind;
-    return handlers->Failure(
-        job, fmt::format("unknown kind '{}': this worker has no handler for it; it has: {}", job.kind, known),
-        std::nullopt, false);
+    base::Log(
+        base::Level::kWarn,
+        fmt::format("no handler for kind '{}' here; its jobs wait, up to a minute at a time, for a worker that has "
+                    "one: start that worker, or cancel the jobs",
+                    job.kind),
+        {{"kind", job.kind}, {"queue", job.queue}, {"job", std::to_string(job.id)}, {"here", known}});
   }
+  storage::Report report = ReportFor(
+      job, storage::Verdict::kSnooze,
+      fmt::format("no handler for kind '{}' in worker {}; waiting for a worker that has one", job.kind, worker.id));
+  report.delay = answer.delay;
+  return report;
+}
+
+std::optional<storage::Report> Executor::Core::Run(storage::ClaimedJob job, bool& replaced) {
+  const Handler* handler = handlers->Find(job.kind);
+  if (handler == nullptr) return PutOff(job);
   const Duration timeout = handlers->TimeoutOf(job);
-  const auto attempt = std::make_shared<RunningAttempt>(*storage, worker, std::move(job), timeout);
+  const auto attempt = std::make_shared<RunningAttempt>(*storage, write_failures, worker, std::move(job), timeout);
   {
     const std::lock_guard lock(mutex);
     running.insert(attempt);
@@ -132,8 +150,10 @@ void Executor::Core::Finished(const std::string& kind, std::size_t jobs, double 
   const std::lock_guard lock(mutex);
   taken -= static_cast<int>(jobs);
   const double each = seconds / static_cast<double>(jobs);
-  for (double* average : {&seconds_per_job, &seconds_by_kind[kind]}) {
-    *average = *average == 0 ? each : *average * 0.9 + each * 0.1;
+  if (handlers->Find(kind) != nullptr) {  // else nothing was run
+    for (double* average : {&seconds_per_job, &seconds_by_kind[kind]}) {
+      *average = *average == 0 ? each : *average * 0.9 + each * 0.1;
+    }
   }
   for (const storage::Report& report : reports) cut_off += report.verdict == storage::Verdict::kReleased ? 1 : 0;
   // Under the mutex: whoever sees that nothing runs any more also sees the outcomes.
@@ -313,6 +333,8 @@ int Executor::AbandonRunning() {
   if (!reports.empty()) core_->completer->Add(std::move(reports), true);
   return count;
 }
+
+std::optional<Error> Executor::LastingWriteFailure() const { return core_->write_failures.lasting(); }
 
 std::vector<storage::JobProgress> Executor::TakeProgress() {
   const std::lock_guard lock(core_->mutex);

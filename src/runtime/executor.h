@@ -47,6 +47,9 @@ class Executor {
   // shutdown: these, and those that heeded StopRunning.
   int AbandonRunning();
 
+  // Why handlers' writes fail, once that lasts (see WriteFailures).
+  [[nodiscard]] std::optional<Error> LastingWriteFailure() const;
+
   // Progress that handlers told since the last call.
   std::vector<storage::JobProgress> TakeProgress();
 

@@ -3,6 +3,7 @@
 #include <random>
 
 #include "engine/retry_policy.h"
+#include "engine/validate.h"
 
 namespace millrace::runtime {
 namespace {
@@ -63,7 +64,7 @@ storage::Report ReportFor(const storage::ClaimedJob& job, storage::Verdict verdi
   report.attempt = job.attempt;
   report.token = job.token;
   report.verdict = verdict;
-  report.text = std::move(text);
+  report.text = verdict == storage::Verdict::kCompleted ? std::move(text) : engine::CleanErrorText(std::move(text));
   return report;
 }
 

@@ -37,7 +37,7 @@ class Handlers {
   StorageOptions storage_;
 };
 
-// A report with the job's lease filled in.
+// A report with the job's lease filled in. An error's text is made one that every database takes.
 storage::Report ReportFor(const storage::ClaimedJob& job, storage::Verdict verdict, std::string text = {});
 
 }  // namespace millrace::runtime

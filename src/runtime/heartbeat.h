@@ -2,31 +2,41 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <thread>
 
 #include "runtime/executor.h"
+#include "runtime/lasting_failure.h"
+#include "runtime/loop_watch.h"
 
 namespace millrace::runtime {
 
 class Heartbeat {
  public:
-  // `lost` is called, once, when the worker must stop at once: it is superseded, or has not reached the database for so
-  // long that its jobs are about to be taken from it. Runs in a thread of its own until destroyed.
+  // Without an error the worker is superseded.
+  using Lost = std::function<void(std::optional<Error>)>;
+
+  // `lost` is called, once, when the worker must stop at once: it is superseded, or the database fails in a way that
+  // lasts, or has not been reached for so long that the worker's jobs are about to be taken from it. Runs in a thread
+  // of its own until destroyed; each beat is a step in `watch`.
   Heartbeat(storage::Storage& storage, storage::WorkerRef worker, Executor& executor, const WorkerOptions& options,
-            std::function<void()> lost);
+            LoopWatch& watch, Lost lost);
   // The state the next beats tell.
   void SetState(storage::WorkerState state) { state_ = state; }
 
  private:
   void Loop(const std::stop_token& stop);
-  // False: the database was not reached.
-  bool Beat();
+  // Fails when the database was not reached.
+  Result<void> Beat();
+  void TellLost(std::optional<Error> error);
 
   storage::Storage& storage_;
   const storage::WorkerRef worker_;
   Executor& executor_;
   const WorkerOptions options_;
-  const std::function<void()> lost_;
+  LoopWatch& watch_;
+  const Lost lost_;
+  LastingFailure failures_;
   std::atomic<storage::WorkerState> state_ = storage::WorkerState::kActive;
   bool told_lost_ = false;
   std::jthread thread_;  // last: it uses the rest

@@ -15,8 +15,11 @@ constexpr int kMostDeletedAtOnce = 10'000;
 
 }  // namespace
 
-Maintenance::Maintenance(storage::Storage& storage, const WorkerOptions& options)
-    : storage_(storage), options_(options), thread_([this](const std::stop_token& stop) { Loop(stop); }) {}
+Maintenance::Maintenance(storage::Storage& storage, const WorkerOptions& options, LoopWatch& watch)
+    : storage_(storage),
+      options_(options),
+      watch_(watch),
+      thread_([this](const std::stop_token& stop) { Loop(stop); }) {}
 
 void Maintenance::Rescue() {
   const auto rescued = storage_.Rescue(options_.stale_threshold, kExpiryGrace);
@@ -46,11 +49,13 @@ void Maintenance::Loop(const std::stop_token& stop) {
   std::condition_variable_any wake;
   auto next_retention = std::chrono::steady_clock::now();
   while (!stop.stop_requested()) {
+    watch_.Step(LoopWatch::Loop::kMaintenance);
     Rescue();
     if (std::chrono::steady_clock::now() >= next_retention) {
       Retain();
       next_retention = std::chrono::steady_clock::now() + kRetentionInterval;
     }
+    watch_.Rest(LoopWatch::Loop::kMaintenance);
     std::unique_lock lock(mutex);
     wake.wait_for(lock, stop, options_.heartbeat_interval, [] { return false; });
   }

@@ -4,14 +4,15 @@
 #include <thread>
 
 #include "millrace/options.h"
+#include "runtime/loop_watch.h"
 #include "storage/storage.h"
 
 namespace millrace::runtime {
 
 class Maintenance {
  public:
-  // Runs in a thread of its own until destroyed.
-  Maintenance(storage::Storage& storage, const WorkerOptions& options);
+  // Runs in a thread of its own until destroyed; each round is a step in `watch`.
+  Maintenance(storage::Storage& storage, const WorkerOptions& options, LoopWatch& watch);
 
  private:
   void Loop(const std::stop_token& stop);
@@ -20,6 +21,7 @@ class Maintenance {
 
   storage::Storage& storage_;
   const WorkerOptions options_;
+  LoopWatch& watch_;
   std::jthread thread_;
 };
 

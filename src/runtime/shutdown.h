@@ -31,8 +31,23 @@ class ShutdownRequest {
   std::function<void()> callback_;
 };
 
-// While it lives, SIGTERM and SIGINT ask; the handlers that were there before come back afterwards. One at a time per
-// process.
+// While it lives, the first SIGTERM or SIGINT is kept for the SignalWatch to come, instead of ending the process while
+// it still starts; a second one ends it. Whoever is destroyed with one kept sends it again, as the process would have
+// had it. One per process, made before any other thread.
+class HeldSignals {
+ public:
+  HeldSignals();
+  ~HeldSignals();
+  HeldSignals(const HeldSignals&) = delete;
+  HeldSignals& operator=(const HeldSignals&) = delete;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// While it lives, SIGTERM and SIGINT ask, one that was held included; the handlers that were there before come back
+// afterwards. One at a time per process.
 class SignalWatch {
  public:
   explicit SignalWatch(ShutdownRequest& request);

@@ -9,28 +9,38 @@
 namespace millrace {
 
 struct Worker::Impl {
+  Impl(Client its_client, WorkerOptions its_options)
+      : client(std::move(its_client)),
+        options(std::move(its_options)),
+        handlers(std::make_shared<runtime::Handlers>(client.impl()->options)) {}
+
   Client client;
   WorkerOptions options;
   std::shared_ptr<runtime::Handlers> handlers;
   runtime::ShutdownRequest shutdown;
+  std::shared_ptr<runtime::LoopWatch> watch = std::make_shared<runtime::LoopWatch>();
 };
 
 Worker::Worker(Client client, WorkerOptions options)
-    : impl_(new Impl{client, std::move(options), std::make_shared<runtime::Handlers>(client.impl()->options), {}}) {}
+    : impl_(std::make_unique<Impl>(std::move(client), std::move(options))) {}
 
 Worker::~Worker() = default;
 
 void Worker::handle_raw(std::string kind, HandlerFunction function, HandlerOptions options) {
-  impl_->handlers->Add(std::move(kind), {std::move(function), std::move(options)});
+  impl_->handlers->Add(std::move(kind), {std::move(function), options});
 }
 
 Result<int> Worker::run() {
   std::unique_ptr<runtime::SignalWatch> signals;
   if (impl_->options.handle_signals) signals = std::make_unique<runtime::SignalWatch>(impl_->shutdown);
-  runtime::Daemon daemon(impl_->client.impl()->storage, impl_->options, impl_->handlers, impl_->shutdown);
+  runtime::Daemon daemon(impl_->client.impl()->storage, impl_->options, impl_->handlers, impl_->shutdown, impl_->watch);
   return daemon.Run();
 }
 
 void Worker::stop() { impl_->shutdown.Ask(); }
+
+std::function<std::string()> Worker::stuck_loop(Duration limit) const {
+  return [watch = impl_->watch, limit] { return watch->Stuck(limit); };
+}
 
 }  // namespace millrace

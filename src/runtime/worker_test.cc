@@ -121,16 +121,27 @@ TEST_F(WorkerTest, SnoozeIsNotAnAttemptAndFatalIsTheLast) {
   EXPECT_EQ(storage().Attempts(fatal).value().at(0).outcome, "fatal");
 }
 
-TEST_F(WorkerTest, AnUnknownKindSaysWhichKindsTheWorkerHas) {
+TEST_F(WorkerTest, AJobWithoutAHandlerHereWaitsForAWorkerThatHasOne) {
   NewJob unknown;
-  unknown.kind = "nobody";
+  unknown.kind = "elsewhere";
   unknown.max_attempts = 1;
   const JobId id = client_->enqueue(unknown).value().id;
+  worker_options_.id = "here";
+  {
+    Worker worker = MakeWorker(1);
+    worker.handle_raw("somebody", [](Context&) { return Outcome::done(); });
+    EXPECT_EQ(WorkOff(worker), 0);
+  }
+  EXPECT_EQ(Get(id).state, JobState::kScheduled);
+  EXPECT_EQ(Get(id).attempt, 0) << "it was no attempt";
+  EXPECT_TRUE(storage().Attempts(id).value().empty());
+  EXPECT_EQ(Get(id).error, "no handler for kind 'elsewhere' in worker here; waiting for a worker that has one");
+  worker_options_.id = "there";
   Worker worker = MakeWorker(1);
-  worker.handle_raw("somebody", [](Context&) { return Outcome::done(); });
-  WorkOff(worker);
-  EXPECT_EQ(Get(id).state, JobState::kDead);
-  EXPECT_EQ(Get(id).error, "unknown kind 'nobody': this worker has no handler for it; it has: somebody");
+  worker.handle_raw("elsewhere", [](Context&) { return Outcome::done(); });
+  EXPECT_EQ(WorkOff(worker), 0);
+  EXPECT_EQ(Get(id).state, JobState::kCompleted);
+  EXPECT_EQ(Get(id).attempt, 1);
 }
 
 TEST_F(WorkerTest, EmittedJobsExistOnlyIfTheAttemptCompletes) {
@@ -174,6 +185,48 @@ TEST_F(WorkerTest, AnEmittedJobThatCannotBeEnqueuedFailsTheAttemptNotTheBatch) {
   EXPECT_EQ(Get(id).state, JobState::kDead);
   EXPECT_NE(Get(id).error.find("kind: is empty"), std::string::npos) << Get(id).error;
   EXPECT_EQ(Get(other).state, JobState::kCompleted);
+}
+
+TEST_F(WorkerTest, AResultThatIsNoJsonFailsTheAttemptNotTheBatch) {
+  const auto once = [&](const std::string& kind) {
+    NewJob job;
+    job.kind = kind;
+    job.max_attempts = 1;
+    return client_->enqueue(job).value().id;
+  };
+  const JobId text = once("text");
+  const JobId bytes = once("bytes");
+  const JobId inside = once("inside");
+  const JobId other = Enqueue("fine");
+  Worker worker = MakeWorker(4);
+  worker.handle_raw("text", [](Context&) { return Outcome::done("all went well"); });
+  worker.handle_raw("bytes", [](Context&) { return Outcome::done("\"caf\xE9\""); });
+  worker.handle_raw("inside", [](Context& context) {
+    bool ran = false;
+    const auto done = context.complete_in(
+        [&](Transaction&) {
+          ran = true;
+          return Result<void>();
+        },
+        Outcome::done("{"));
+    EXPECT_FALSE(ran);
+    return Outcome::retry(done ? "it was taken" : done.error().message);
+  });
+  worker.handle_raw("fine", [](Context&) { return Outcome::done(); });
+  WorkOff(worker);
+  for (const JobId id : {text, bytes, inside}) {
+    EXPECT_EQ(Get(id).state, JobState::kDead);
+    EXPECT_NE(Get(id).error.find("the result is not JSON: 1:"), std::string::npos) << Get(id).error;
+  }
+  EXPECT_EQ(Get(other).state, JobState::kCompleted);
+}
+
+TEST_F(WorkerTest, AnErrorThatIsNoTextIsMadeOne) {
+  const JobId id = Enqueue("broken");
+  Worker worker = MakeWorker(1);
+  worker.handle_raw("broken", [](Context&) { return Outcome::fatal(std::string("caf\xE9\0!", 6)); });
+  WorkOff(worker);
+  EXPECT_EQ(Get(id).error, "caf\uFFFD\uFFFD!");
 }
 
 TEST_F(WorkerTest, CompleteInCommitsTheHandlersWritesWithTheCompletion) {

@@ -147,7 +147,8 @@ struct Report {
   std::int64_t token = 0;
   Verdict verdict = Verdict::kCompleted;
   Duration delay{0};       // kRetry, kSnooze: from the database's now
-  std::string text;        // kCompleted: result (JSON, or empty); else the error
+  std::string text;        // kCompleted: result (JSON, or empty); kSnooze: why, or empty; else the error. What a job's
+                           // error says: the latest of them that is not empty
   bool timed_out = false;  // kRetry, kDead: the attempt's outcome is "timeout"
   bool fatal = false;      // kDead: the attempt's outcome is "fatal"
   bool discovery_done = false;

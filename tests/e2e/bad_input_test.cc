@@ -49,7 +49,10 @@ TEST_F(BadInput, AConfigsMistakesAreToldAllAtOnce) {
   ExpectError({"config", "check", "--config", "bad.yaml"}, 1,
               {"bad.yaml:3", "concurency", "bad.yaml:6", "path", "bad.yaml:8", "heartbeat_interval", "often"});
   // Another command tells the first, and that there are more.
-  ExpectError({"worker", "--config", "bad.yaml"}, 1, {"bad.yaml:", "2 more", "config check"});
+  ExpectError({"worker", "--config", "bad.yaml"}, 1,
+              {"bad.yaml:", "2 more", "try: millrace config check --config bad.yaml\n"});
+  ExpectError({"config", "show", "--config", "bad.yaml"}, 1, {"try: millrace config check --config bad.yaml\n"});
+  ExpectError({"migrate", "status", "--config", "bad.yaml"}, 1, {"try: millrace config check --config bad.yaml\n"});
 }
 
 TEST_F(BadInput, AFileThatIsNoDatabase) {
@@ -92,6 +95,50 @@ TEST_F(BadInput, AFullDiskIsToldAndWhatWasThereStays) {
   Ended again = RunMillrace(folder_.path(), {"run", "documents", "in", "--db", path + "/m.db"});
   EXPECT_EQ(again.code, 0) << Describe(again);
   EXPECT_EQ(Documents(path + "/m.db").size(), 60u);
+  EXPECT_EQ(umount(path.c_str()), 0);
+}
+
+TEST_F(BadInput, AFullDiskIsToldSoonWithDefaultSettings) {
+  SomeDocuments(60);
+  std::filesystem::create_directories(folder_ / "small");
+  const std::string path = (folder_ / "small").string();
+  if (mount("tmpfs", path.c_str(), "tmpfs", 0, "size=1500k") != 0) {
+    GTEST_SKIP() << "cannot mount a small file system here (this needs root): " << std::strerror(errno);
+  }
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"run", "documents", "in", "--db", path + "/m.db"},
+        std::vector<std::string>{"worker", "--db", path + "/m.db"}}) {
+    Ended full = RunMillrace(folder_.path(), command);
+    EXPECT_EQ(full.code, 1) << Describe(full);
+    EXPECT_NE(full.err.find("is full"), std::string::npos) << Describe(full);
+    EXPECT_NE(full.err.find("try: df -h"), std::string::npos) << Describe(full);
+    EXPECT_LT(full.seconds, Sanitized() ? 60 : 15) << Describe(full);
+    std::printf("%s: told after %.1f s\n", command[0].c_str(), full.seconds);
+  }
+  ASSERT_EQ(mount("tmpfs", path.c_str(), "tmpfs", MS_REMOUNT, "size=200m"), 0) << std::strerror(errno);
+  Ended again = RunMillrace(folder_.path(), {"run", "documents", "in", "--db", path + "/m.db"});
+  EXPECT_EQ(again.code, 0) << Describe(again);
+  EXPECT_EQ(Documents(path + "/m.db").size(), 60u);
+  EXPECT_EQ(umount(path.c_str()), 0);
+}
+
+// Documents that find no room, where the worker's own writes still do.
+TEST_F(BadInput, ADiskTooSmallForTheDocumentsIsToldSoonToo) {
+  for (unsigned i = 0; i < 3; ++i) WriteFile(folder_ / "in" / (std::to_string(i) + ".html"), MakeHtml(2'000'000, i));
+  std::filesystem::create_directories(folder_ / "small");
+  const std::string path = (folder_ / "small").string();
+  if (mount("tmpfs", path.c_str(), "tmpfs", 0, "size=3m") != 0) {
+    GTEST_SKIP() << "cannot mount a small file system here (this needs root): " << std::strerror(errno);
+  }
+  Ended full = RunMillrace(folder_.path(), {"run", "documents", "in", "--db", path + "/m.db"});
+  EXPECT_EQ(full.code, 1) << Describe(full);
+  EXPECT_NE(full.err.find("is full"), std::string::npos) << Describe(full);
+  EXPECT_LT(full.seconds, Sanitized() ? 90 : 30) << Describe(full);
+  std::printf("told after %.1f s\n", full.seconds);
+  ASSERT_EQ(mount("tmpfs", path.c_str(), "tmpfs", MS_REMOUNT, "size=200m"), 0) << std::strerror(errno);
+  Ended again = RunMillrace(folder_.path(), {"run", "documents", "in", "--db", path + "/m.db"});
+  EXPECT_EQ(again.code, 0) << Describe(again);
+  EXPECT_EQ(Documents(path + "/m.db").size(), 3u);
   EXPECT_EQ(umount(path.c_str()), 0);
 }
 

@@ -72,5 +72,17 @@ TEST_F(Owner, CommandsReachTheOwner) {
   EXPECT_NE(threads.out.find("WaitForWork"), std::string::npos) << Describe(threads);
 }
 
+TEST_F(Owner, TheSchemaCanBeReadBesideTheOwner) {
+  value status = DoJson({"migrate", "status"});
+  ASSERT_FALSE(status.at("migrations").as_array().empty());
+  for (const value& migration : status.at("migrations").as_array()) EXPECT_TRUE(migration.at("applied").as_bool());
+  EXPECT_EQ(Do({"migrate", "validate"}).code, 0);
+  // What writes is refused as before, and the owner goes on.
+  Ended up = Do({"migrate", "up"});
+  EXPECT_EQ(up.code, 1) << Describe(up);
+  EXPECT_NE(up.err.find(std::to_string(worker_->pid())), std::string::npos) << Describe(up);
+  EXPECT_EQ(Do({"healthcheck", "--live"}).code, 0);
+}
+
 }  // namespace
 }  // namespace millrace::tests

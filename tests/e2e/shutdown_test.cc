@@ -4,7 +4,9 @@
 
 #include <csignal>
 #include <fstream>
+#include <optional>
 
+#include "storage/sqlite/owner_lock.h"
 #include "support/content.h"
 #include "support/make_documents.h"
 #include "support/program.h"
@@ -69,6 +71,36 @@ TEST_F(Shutdown, AnIdleWorkerEndsWith0) {
   worker.Kill(SIGTERM);
   Ended ended = worker.Wait(seconds(30));
   EXPECT_EQ(ended.code, 0) << Describe(ended);
+}
+
+// Whether the process catches SIGTERM, as the system sees it.
+bool Catches(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("SigCgt:")) return (std::stoull(line.substr(7), nullptr, 16) >> (SIGTERM - 1) & 1) != 0;
+  }
+  return false;
+}
+
+TEST_F(Shutdown, ASignalWhileItStartsIsKept) {
+  WriteFile(folder_ / "in" / "note.txt", "A note.\n");
+  ASSERT_EQ(RunMillrace(folder_.path(), {"run", "documents", "in", "--db", "m.db"}).code, 0);
+  for (const auto& [command, code] : {std::pair<std::vector<std::string>, int>{{"worker", "--db", "m.db"}, 0},
+                                      {{"run", "documents", "in", "--db", "m.db"}, 3}}) {
+    // It cannot start its work while the file is held; it waits a while.
+    std::optional<storage::sqlite::OwnerLock> held;
+    if (auto lock = storage::sqlite::OwnerLock::Acquire((folder_ / "m.db").string(), "test")) held = std::move(*lock);
+    ASSERT_TRUE(held);
+    Child child(Millrace(folder_.path(), command));
+    bool ended = false;
+    while (!Catches(child.pid()) && !ended) ended = child.WaitForExit(std::chrono::milliseconds(1));
+    ASSERT_FALSE(ended) << "it did not wait for the file, or never caught the signal";
+    child.Kill(SIGTERM);
+    held.reset();
+    Ended end = child.Wait(seconds(30));
+    EXPECT_EQ(end.signal, 0) << Describe(end);
+    EXPECT_EQ(end.code, code) << Describe(end);
+  }
 }
 
 TEST_F(Shutdown, AnInterruptedRunCanBeContinued) {

@@ -178,7 +178,7 @@ bool Child::WaitForText(const std::string& text, std::chrono::seconds limit) {
 bool Child::WaitForExit(std::chrono::milliseconds limit) {
   auto until = Clock::now() + limit;
   while (!exited_) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
     if (left.count() <= 0) return false;
     Pump(left);
   }

@@ -79,6 +79,7 @@ bool MemoryState::ApplyReport(const WorkerRef& worker, const Report& report, Tim
       break;
     case Verdict::kSnooze:
       --job.attempt;
+      if (!report.text.empty()) job.error = report.text;
       job.run_at = After(now, std::max(report.delay, Duration(0)));
       LeaveRunning(record, JobEvent::kSnooze, now);
       break;

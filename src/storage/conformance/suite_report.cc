@@ -88,6 +88,20 @@ TEST_P(Conformance, ASnoozeIsWaitedAndIsNoAttempt) {
   EXPECT_TRUE(AttemptsOf(id).empty());
 }
 
+TEST_P(Conformance, ASnoozeMaySayWhy) {
+  const WorkerRef worker = Register("w");
+  const JobId id = Add(JobOf("k"));
+  Report why = ReportOf(ClaimOne(worker), Verdict::kSnooze, kSecond);
+  why.text = "no handler here";
+  EXPECT_TRUE(Send(worker, why));
+  EXPECT_EQ(StateOf(id), JobState::kScheduled);
+  EXPECT_EQ(Get(id).error, "no handler here");
+  Advance(kSecond);
+  EXPECT_TRUE(Send(worker, ReportOf(ClaimOne(worker), Verdict::kSnooze, kSecond)));
+  EXPECT_EQ(Get(id).error, "no handler here") << "one without a reason leaves the latest";
+  EXPECT_TRUE(AttemptsOf(id).empty());
+}
+
 TEST_P(Conformance, AReleaseIsAvailableAtOnceAndNoAttempt) {
   const WorkerRef worker = Register("w");
   const JobId first = Add(JobOf("k"));

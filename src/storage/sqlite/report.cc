@@ -95,8 +95,10 @@ Result<void> Driver::FinishAttempt(const RunningJob& job, const Report& report, 
       MILLRACE_TRY(AddAttempt(id, job, report.timed_out ? "timeout" : "failed", report.text, now));
       return PutBack(id, job, later > now ? JobState::kRetryable : JobState::kAvailable, later, 0, report.text, now);
     }
-    case Verdict::kSnooze:
-      return PutBack(id, job, later > now ? JobState::kScheduled : JobState::kAvailable, later, 1, std::nullopt, now);
+    case Verdict::kSnooze: {
+      const auto why = report.text.empty() ? std::nullopt : std::optional<std::string_view>(report.text);
+      return PutBack(id, job, later > now ? JobState::kScheduled : JobState::kAvailable, later, 1, why, now);
+    }
     case Verdict::kReleased:
       return PutBack(id, job, JobState::kAvailable, Time(), 1, std::nullopt, now);
     case Verdict::kDead:

@@ -68,21 +68,14 @@ void AppendStep(std::string& out, std::string_view name) {
 }
 
 // What Boost.JSON calls with each event; it turns them into elements.
-class Builder {
+class Builder : public base::JsonEventSink {
  public:
-  static constexpr std::size_t max_array_size = -1;
-  static constexpr std::size_t max_object_size = -1;
-  static constexpr std::size_t max_string_size = -1;
-  static constexpr std::size_t max_key_size = -1;
-
   Builder(const JsonTarget& target, int max_depth, ElementSink& sink)
       : target_(target),
         max_depth_(static_cast<std::size_t>(std::max(max_depth, 1))),
         sink_(sink),
         path_(target.location) {}
 
-  bool on_document_begin(error_code&) { return true; }
-  bool on_document_end(error_code&) { return true; }
   bool on_object_begin(error_code&) { return Begin(true); }
   bool on_object_end(std::size_t, error_code&) { return End("{}"); }
   bool on_array_begin(error_code&) { return Begin(false); }
@@ -109,8 +102,6 @@ class Builder {
   bool on_double(double, std::string_view part, error_code&) { return Scalar(part); }
   bool on_bool(bool value, error_code&) { return Scalar(value ? "true" : "false"); }
   bool on_null(error_code&) { return Scalar("null"); }
-  bool on_comment_part(std::string_view, error_code&) { return true; }
-  bool on_comment(std::string_view, error_code&) { return true; }
 
   [[nodiscard]] bool flattened() const { return flattened_; }
 
@@ -227,32 +218,6 @@ class Builder {
   bool flattened_ = false;
 };
 
-// Only whether it is JSON.
-struct Nothing {
-  static constexpr std::size_t max_array_size = -1;
-  static constexpr std::size_t max_object_size = -1;
-  static constexpr std::size_t max_string_size = -1;
-  static constexpr std::size_t max_key_size = -1;
-  bool on_document_begin(error_code&) { return true; }
-  bool on_document_end(error_code&) { return true; }
-  bool on_object_begin(error_code&) { return true; }
-  bool on_object_end(std::size_t, error_code&) { return true; }
-  bool on_array_begin(error_code&) { return true; }
-  bool on_array_end(std::size_t, error_code&) { return true; }
-  bool on_key_part(std::string_view, std::size_t, error_code&) { return true; }
-  bool on_key(std::string_view, std::size_t, error_code&) { return true; }
-  bool on_string_part(std::string_view, std::size_t, error_code&) { return true; }
-  bool on_string(std::string_view, std::size_t, error_code&) { return true; }
-  bool on_number_part(std::string_view, error_code&) { return true; }
-  bool on_int64(std::int64_t, std::string_view, error_code&) { return true; }
-  bool on_uint64(std::uint64_t, std::string_view, error_code&) { return true; }
-  bool on_double(double, std::string_view, error_code&) { return true; }
-  bool on_bool(bool, error_code&) { return true; }
-  bool on_null(error_code&) { return true; }
-  bool on_comment_part(std::string_view, error_code&) { return true; }
-  bool on_comment(std::string_view, error_code&) { return true; }
-};
-
 boost::json::parse_options Options() {
   boost::json::parse_options options;
   options.max_depth = kMaxJsonDepth;
@@ -281,7 +246,7 @@ std::optional<JsonFailure> AddJson(std::string_view text, const JsonTarget& targ
 }
 
 std::optional<JsonFailure> CheckJson(std::string_view text) {
-  boost::json::basic_parser<Nothing> parser(Options());
+  boost::json::basic_parser<base::JsonEventSink> parser(Options());
   error_code error;
   const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
   if (error) return Failure(used, error);

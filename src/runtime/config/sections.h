@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/yaml.h"
-#include "runtime/config.h"
+#include "runtime/config/config.h"
 
 namespace millrace::runtime {
 

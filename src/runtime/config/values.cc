@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "runtime/config_loader.h"
+#include "runtime/config/loader.h"
 
 namespace millrace::runtime {
 namespace {

@@ -1,4 +1,4 @@
-#include "runtime/config.h"
+#include "runtime/config/config.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "runtime/config_loader.h"
+#include "runtime/config/loader.h"
 
 namespace millrace::runtime {
 
@@ -43,7 +43,7 @@ Result<void> Config::Check() const {
   });
   std::string message = base::FormatProblem(problems_.front());
   if (problems_.size() > 1) {
-    message += fmt::format(" (and {} more: millrace config check)", problems_.size() - 1);
+    message += fmt::format(" (and {} more)", problems_.size() - 1);
   }
   return fail(all_unsupported ? ErrorCode::kUnsupported : ErrorCode::kConfig, std::move(message));
 }

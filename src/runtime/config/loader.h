@@ -1,8 +1,8 @@
 // Puts file, environment and flags together into a Config. Used by Config::Load alone.
 #pragma once
 
-#include "runtime/config.h"
-#include "runtime/config_keys.h"
+#include "runtime/config/config.h"
+#include "runtime/config/keys.h"
 
 namespace millrace::runtime {
 

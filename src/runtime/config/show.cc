@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "engine/run_identity.h"
-#include "runtime/config.h"
+#include "runtime/config/config.h"
 
 namespace millrace::runtime {
 namespace {

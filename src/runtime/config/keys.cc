@@ -1,4 +1,4 @@
-#include "runtime/config_keys.h"
+#include "runtime/config/keys.h"
 
 #include <array>
 

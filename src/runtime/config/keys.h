@@ -1,4 +1,4 @@
-// Every scalar key of the configuration, as one table. The structured sections are in config_sections.h.
+// Every scalar key of the configuration, as one table. The structured sections are in sections.h.
 #pragma once
 
 #include <cstdint>

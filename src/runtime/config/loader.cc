@@ -1,4 +1,4 @@
-#include "runtime/config_loader.h"
+#include "runtime/config/loader.h"
 
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@
 #include <tuple>
 
 #include "engine/run_identity.h"
-#include "runtime/config_sections.h"
+#include "runtime/config/sections.h"
 
 namespace millrace::runtime {
 namespace {

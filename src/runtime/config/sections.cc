@@ -1,4 +1,4 @@
-#include "runtime/config_sections.h"
+#include "runtime/config/sections.h"
 
 #include <fmt/format.h>
 
