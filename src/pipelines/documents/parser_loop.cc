@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <new>
+#include <span>
 #include <stdexcept>
 #include <thread>
 
@@ -24,7 +26,12 @@ namespace {
 
 constexpr std::size_t kFlushBytes = 256 << 10;
 constexpr std::size_t kMaxWarningBytes = 500;
-constexpr std::size_t kSampleBytes = 16 << 10;
+// More tells nothing new of the language, and asking costs as much as parsing.
+constexpr std::size_t kSampleBytes = 4 << 10;
+// Heap kept from one document for the next: to give pages back and get them again costs more than most documents do.
+constexpr int kKeepHeap = 32 << 20;
+constexpr int kMappedBlock = 4 << 20;          // blocks from here on are mapped, and given back when freed
+constexpr std::size_t kReadWhole = 256 << 10;  // larger documents are mapped
 constexpr rlim_t kMaxOpenFiles = 64;
 
 #ifdef __has_feature
@@ -53,6 +60,16 @@ void LimitProcess(const ParseLimits& limits) {
 }
 
 Duration Time(const timeval& time) { return std::chrono::seconds(time.tv_sec) + Duration(time.tv_usec); }
+
+void KeepHeap() {
+  ::mallopt(M_TRIM_THRESHOLD, kKeepHeap);
+  ::mallopt(M_MMAP_THRESHOLD, kMappedBlock);
+}
+
+// What a large document left.
+void TrimHeap() {
+  if (::mallinfo2().arena > static_cast<std::size_t>(kKeepHeap)) ::malloc_trim(1 << 20);
+}
 
 // The kernel ends the process when it used this much more processor time than now, in whole seconds.
 void LimitCpu(Duration more) {
@@ -89,7 +106,7 @@ int SentDescriptor(msghdr& message) {
 }
 
 std::optional<Request> Receive() {
-  std::string buffer(kMaxFrameBytes, '\0');
+  static std::array<char, kMaxFrameBytes> buffer;
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
   iovec part{buffer.data(), buffer.size()};
   msghdr message{};
@@ -104,8 +121,7 @@ std::optional<Request> Receive() {
   if (size <= 0) return std::nullopt;
   Request request;
   request.fd = SentDescriptor(message);
-  buffer.resize(static_cast<std::size_t>(size));
-  auto frame = DecodeRequest(buffer);
+  auto frame = DecodeRequest({buffer.data(), static_cast<std::size_t>(size)});
   if (!frame || request.fd < 0) return std::nullopt;
   request.frame = std::move(*frame);
   return request;
@@ -137,32 +153,57 @@ ReplyFrame TooMuchMemory(const ParseLimits& limits) {
                 "the document needs more memory than the limit of " + std::to_string(limits.memory >> 20) + " MiB");
 }
 
-// A document in memory, and its descriptor; both end with it.
-class MappedFile {
+// A document in memory, and its descriptor; both end with it. To map a small one costs more than to read it.
+class DocumentBytes {
  public:
-  explicit MappedFile(int fd) : fd_(fd) {
+  // `room` holds a document that is read; it must outlive this.
+  DocumentBytes(int fd, std::span<char> room) : fd_(fd) {
     struct stat info {};
     if (::fstat(fd_, &info) != 0) return;
     const auto size = static_cast<std::size_t>(info.st_size);
-    void* start = size == 0 ? nullptr : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd_, 0);
-    if (start == MAP_FAILED) return;
-    bytes_ = std::string_view(static_cast<const char*>(start), size);
-    ok_ = true;
+    ok_ = size <= room.size() ? Read(room.first(size)) : Map(size);
   }
-  ~MappedFile() {
-    if (!bytes_.empty()) ::munmap(const_cast<char*>(bytes_.data()), bytes_.size());
+  ~DocumentBytes() {
+    if (mapped_) ::munmap(const_cast<char*>(bytes_.data()), bytes_.size());
     ::close(fd_);
   }
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
+  DocumentBytes(const DocumentBytes&) = delete;
+  DocumentBytes& operator=(const DocumentBytes&) = delete;
+  // When it is not, errno says why.
   [[nodiscard]] bool ok() const { return ok_; }
   [[nodiscard]] std::string_view bytes() const { return bytes_; }
 
  private:
+  bool Read(std::span<char> room) {
+    std::size_t have = 0;
+    while (have < room.size()) {
+      const ssize_t got = ::pread(fd_, room.data() + have, room.size() - have, static_cast<off_t>(have));
+      if (got < 0 && errno == EINTR) continue;
+      if (got == 0) errno = ESTALE;  // it became shorter
+      if (got <= 0) return false;
+      have += static_cast<std::size_t>(got);
+    }
+    bytes_ = std::string_view(room.data(), room.size());
+    return true;
+  }
+  bool Map(std::size_t size) {
+    void* start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd_, 0);
+    mapped_ = start != MAP_FAILED;
+    if (mapped_) bytes_ = std::string_view(static_cast<const char*>(start), size);
+    return mapped_;
+  }
+
   int fd_;
   bool ok_ = false;
+  bool mapped_ = false;
   std::string_view bytes_;
 };
+
+// Nearly all text is UTF-8 already; `repaired` holds what is not.
+std::string_view Utf8Of(std::string_view text, std::string& repaired) {
+  if (IsUtf8(text)) return text;
+  return repaired = ReplaceBadUtf8(text);
+}
 
 ReplyFrame ParseInto(const ParserInput& input, const ParseDispatch& parse, const LanguageOf& language) {
   SpoolSink sink(kParserSpoolFd, input.limits, language ? kSampleBytes : 0);
@@ -173,9 +214,10 @@ ReplyFrame ParseInto(const ParserInput& input, const ParseDispatch& parse, const
 }
 
 ReplyFrame Handle(const Request& request, const ParseDispatch& parse, const LanguageOf& language) {
-  const MappedFile file(request.fd);
+  static std::array<char, kReadWhole> room;
+  const DocumentBytes file(request.fd, room);
   if (!file.ok() && errno == ENOMEM) return TooMuchMemory(request.frame.limits);
-  if (!file.ok()) return MachineFailed("cannot map the document: " + std::string(std::strerror(errno)));
+  if (!file.ok()) return MachineFailed("cannot read the document: " + std::string(std::strerror(errno)));
   try {
     return ParseInto({file.bytes(), request.frame.name, request.frame.limits}, parse, language);
   } catch (const LimitReached& reached) {
@@ -204,7 +246,7 @@ std::int32_t SpoolSink::Add(std::int32_t parent, ElementType type, std::string_v
   }
   Sample(text);
   std::string repaired;
-  if (!IsUtf8(text)) text = repaired = ReplaceBadUtf8(text);
+  text = Utf8Of(text, repaired);
   std::string_view piece = CutUtf8(text, kMaxElementText);
   const std::int32_t first = AddOne(Flatten(parent), type, piece, location, level, metadata);
   for (text.remove_prefix(piece.size()); !text.empty(); text.remove_prefix(piece.size())) {
@@ -224,14 +266,15 @@ std::int32_t SpoolSink::AddOne(std::int32_t parent, ElementType type, std::strin
   const auto index = static_cast<std::int32_t>(depths_.size());
   depths_.push_back(static_cast<std::uint16_t>(depth));
   if (depth >= limits_.max_depth) deepest_.emplace(index, parent);
-  element_.parent = parent;
-  element_.type = type;
-  element_.level = static_cast<std::int16_t>(std::clamp(level, -1, 1000));
-  element_.text = text;
-  element_.location = ReplaceBadUtf8(CutUtf8(location, kMaxElementLocation / 4));
-  element_.metadata = metadata.size() <= kMaxElementMetadata / 4 ? ReplaceBadUtf8(metadata) : std::string();
-  if (element_.metadata.empty() && !metadata.empty()) Warn("an element's metadata was too large and is left out");
-  EncodeElement(element_, buffer_);
+  if (metadata.size() > kMaxElementMetadata / 4) {
+    Warn("an element's metadata was too large and is left out");
+    metadata = {};
+  }
+  std::string repaired_location, repaired_metadata;
+  EncodeElement(
+      {parent, type, static_cast<std::int16_t>(std::clamp(level, -1, 1000)), text,
+       Utf8Of(CutUtf8(location, kMaxElementLocation / 4), repaired_location), Utf8Of(metadata, repaired_metadata)},
+      buffer_);
   if (buffer_.size() >= kFlushBytes) Flush();
   return index;
 }
@@ -277,13 +320,13 @@ void SpoolSink::Flush() {
 }
 
 ReplyFrame SpoolSink::Finish() {
-  Flush();
   ReplyFrame reply;
   reply.status = ReplyFrame::Status::kParsed;
   reply.element_count = depths_.size();
-  reply.element_bytes = written_;
-  buffer_ = EncodeTrailer(trailer_);
-  reply.trailer_bytes = buffer_.size();
+  reply.element_bytes = written_ + buffer_.size();
+  const std::string trailer = EncodeTrailer(trailer_);
+  reply.trailer_bytes = trailer.size();
+  buffer_ += trailer;
   Flush();
   return reply;
 }
@@ -294,6 +337,7 @@ int RunParserChild(const ParseDispatch& parse, const LanguageOf& language) {
   std::signal(SIGXFSZ, SIG_IGN);
   if (::fcntl(kParserSocketFd, F_GETFD) < 0 || ::fcntl(kParserSpoolFd, F_GETFD) < 0) return 1;
   DieWithParent();
+  KeepHeap();
   for (bool limited = false;;) {
     const auto request = Receive();
     if (!request) return 0;
@@ -303,7 +347,7 @@ int RunParserChild(const ParseDispatch& parse, const LanguageOf& language) {
     const ReplyFrame reply = Handle(*request, parse, language);
     if (!Send(reply)) return 0;
     // The parent reads the spool now; it is ours again with the next request.
-    ::malloc_trim(1 << 20);
+    TrimHeap();
   }
 }
 

@@ -26,7 +26,7 @@ struct ParseLimits {
   std::int64_t max_elements = 5'000'000;
   std::int64_t max_output = 1ll << 30;  // bytes of the spool
   int max_depth = 256;                  // of nesting; deeper content is flattened with a warning
-  int recycle_after = 500;              // documents, after which a child is replaced
+  int recycle_after = 2000;             // documents, after which a child is replaced
 };
 
 // Why a document could not be parsed, as a word for counting; the Error's message says the rest.

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -47,7 +48,9 @@ OwnedFd MakeSpool() {
 }
 
 std::vector<std::string> ChildEnvironment() {
-  std::vector<std::string> out;
+  // Without a name for it, every conversion of a time looks at the file of the machine's zone again; an archive has one
+  // a member.
+  std::vector<std::string> out = {"TZ=:/etc/localtime"};
   for (const char* name : {"LANG", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"}) {
     if (const char* value = std::getenv(name)) out.push_back(std::string(name) + "=" + value);
   }
@@ -100,26 +103,15 @@ int Spawn(const std::vector<std::string>& command, int socket, int spool, int er
                        Pointers(environment).data());
 }
 
+void Drain(int event) {
+  eventfd_t count = 0;
+  ::eventfd_read(event, &count);
+}
+
 int MillisecondsUntil(std::chrono::steady_clock::time_point deadline) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
   return static_cast<int>(std::clamp<std::int64_t>(left, 0, std::numeric_limits<int>::max()));
 }
-
-// Wakes a poll when a stop is requested.
-class StopSignal {
- public:
-  explicit StopSignal(const std::stop_token& stop)
-      : event_(::eventfd(0, EFD_CLOEXEC)), wake_(stop, [this] { ::eventfd_write(event_.get(), 1); }) {}
-  [[nodiscard]] int fd() const { return event_.get(); }
-
- private:
-  struct Wake {
-    Wake(const std::stop_token& stop, std::function<void()> wake) : callback(stop, std::move(wake)) {}
-    std::stop_callback<std::function<void()>> callback;
-  };
-  OwnedFd event_;
-  Wake wake_;
-};
 
 }  // namespace
 
@@ -141,8 +133,9 @@ Result<std::unique_ptr<ParserProcess>> ParserProcess::Start(const std::vector<st
   process->errors_ = Raised(ends[0]);
   const OwnedFd childs_errors = Raised(ends[1]);
   process->spool_ = MakeSpool();
-  if (!process->socket_.ok() || !childs_socket.ok() || !process->errors_.ok() || !childs_errors.ok() ||
-      !process->spool_.ok()) {
+  process->wake_ = OwnedFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!process->wake_.ok() || !process->socket_.ok() || !childs_socket.ok() || !process->errors_.ok() ||
+      !childs_errors.ok() || !process->spool_.ok()) {
     return failed(Reason());
   }
   const int error = Spawn(command, childs_socket.get(), process->spool_.get(), childs_errors.get(), process->pid_);
@@ -225,12 +218,11 @@ Result<void> ParserProcess::Send(int document, const RequestFrame& request) {
 }
 
 Result<ParserAnswer> ParserProcess::Receive() {
-  std::string bytes(kMaxFrameBytes, '\0');
+  std::array<char, kMaxFrameBytes> bytes;  // NOLINT(cppcoreguidelines-pro-type-member-init): it is large
   const ssize_t size = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
   if (size < 0 && errno != ECONNRESET) return fail(ErrorCode::kIo, "cannot hear from a parser: " + Reason());
   if (size <= 0) return End(ParserAnswer::How::kEnded);
-  bytes.resize(static_cast<std::size_t>(size));
-  auto reply = DecodeReply(bytes);
+  auto reply = DecodeReply({bytes.data(), static_cast<std::size_t>(size)});
   if (!reply) return End(ParserAnswer::How::kNonsense);
   ParserAnswer answer;
   answer.reply = std::move(*reply);
@@ -240,16 +232,17 @@ Result<ParserAnswer> ParserProcess::Receive() {
 
 Result<ParserAnswer> ParserProcess::Ask(int document, const RequestFrame& request, const std::stop_token& stop) {
   const auto deadline = std::chrono::steady_clock::now() + request.limits.wall;
-  const StopSignal stopped(stop);
+  const std::stop_callback wake(stop, [this] { ::eventfd_write(wake_.get(), 1); });
   ++asked_;
   const auto exchange = [&]() -> Result<ParserAnswer> {
     if (auto sent = Send(document, request); !sent) return fail(sent.error());
     for (;;) {
       if (stop.stop_requested()) return fail(ErrorCode::kCancelled, "stopped while a document was parsed");
-      pollfd wait[2] = {{socket_.get(), POLLIN, 0}, {stopped.fd(), POLLIN, 0}};
+      pollfd wait[2] = {{socket_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
       const int ready = ::poll(wait, 2, MillisecondsUntil(deadline));
       if (ready < 0 && errno != EINTR) return fail(ErrorCode::kIo, "cannot wait for a parser: " + Reason());
       if (ready > 0 && wait[0].revents != 0) return Receive();
+      if (ready > 0) Drain(wake_.get());  // the stop of a document before
       if (ready == 0) return End(ParserAnswer::How::kTimeout);
     }
   };

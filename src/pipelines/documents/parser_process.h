@@ -44,7 +44,8 @@ struct ParserAnswer {
 class ParserProcess {
  public:
   // Starts command[0] (a path) with its arguments, in a process group of its own, with an empty environment but for the
-  // language and the sanitizers' options. kIo if it or its files cannot be made; the message names the program.
+  // language, the time zone and the sanitizers' options. kIo if it or its files cannot be made; the message names the
+  // program.
   static Result<std::unique_ptr<ParserProcess>> Start(const std::vector<std::string>& command);
   ~ParserProcess();
   ParserProcess(const ParserProcess&) = delete;
@@ -71,6 +72,7 @@ class ParserProcess {
   pid_t pid_ = -1;  // -1 after Kill
   int asked_ = 0;
   OwnedFd socket_, spool_, errors_;
+  OwnedFd wake_;  // from waiting, when a stop is requested
 };
 
 }  // namespace millrace::documents

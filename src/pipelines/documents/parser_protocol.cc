@@ -1,5 +1,6 @@
 #include "pipelines/documents/parser_protocol.h"
 
+#include <array>
 #include <cstring>
 #include <limits>
 
@@ -29,23 +30,49 @@ std::size_t Utf8Length(std::string_view text, std::size_t at) {
   return overlong || surrogate || too_high ? 0 : length;
 }
 
+// In the highest bits: whether any of eight bytes is zero or not ASCII. It has its highest bit, or gets it when one is
+// taken from it.
+std::uint64_t Unplain(const char* bytes) {
+  std::uint64_t eight = 0;
+  std::memcpy(&eight, bytes, sizeof(eight));
+  return (eight | (eight - 0x0101010101010101u)) & 0x8080808080808080u;
+}
+
 // Where the UTF-8 text from `at` on ends: at a byte that does not fit, or the end.
 std::size_t Utf8End(std::string_view text, std::size_t at) {
+  const char* const bytes = text.data();
   while (at < text.size()) {
-    std::uint64_t eight = 0;
-    if (text.size() - at >= sizeof(eight)) {
-      std::memcpy(&eight, text.data() + at, sizeof(eight));
-      // Most text is ASCII: no byte has its highest bit, nor gets it by taking one from it, as zero would.
-      if (((eight | (eight - 0x0101010101010101u)) & 0x8080808080808080u) == 0) {
-        at += sizeof(eight);
-        continue;
+    // Most text is ASCII.
+    if (text.size() - at >= 8 && Unplain(bytes + at) == 0) {
+      for (at += 8; text.size() - at >= 32; at += 32) {
+        const char* const next = bytes + at;
+        if ((Unplain(next) | Unplain(next + 8) | Unplain(next + 16) | Unplain(next + 24)) != 0) break;
       }
+      continue;
     }
+    // The end of a text, with what is before it.
+    if (text.size() - at < 8 && text.size() >= 8 && Unplain(bytes + text.size() - 8) == 0) return text.size();
     const std::size_t length = Utf8Length(text, at);
     if (length == 0) break;
     at += length;
   }
   return at;
+}
+
+constexpr std::size_t kMaxNumberBytes = 10;
+
+// LEB128; where it ends.
+char* PutNumber(char* out, std::uint64_t value) {
+  while (value >= 0x80) {
+    *out++ = static_cast<char>(value | 0x80);
+    value >>= 7;
+  }
+  *out++ = static_cast<char>(value);
+  return out;
+}
+
+std::uint64_t ZigZag(std::int64_t value) {
+  return (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63);
 }
 
 // Metadata's texts in the order they travel.
@@ -81,16 +108,11 @@ void ReadUtf8(FieldReader& reader, std::size_t max, std::string& out) {
 }  // namespace
 
 void FieldWriter::Number(std::uint64_t value) {
-  while (value >= 0x80) {
-    out_ += static_cast<char>(value | 0x80);
-    value >>= 7;
-  }
-  out_ += static_cast<char>(value);
+  std::array<char, kMaxNumberBytes> bytes{};
+  out_.append(bytes.data(), PutNumber(bytes.data(), value));
 }
 
-void FieldWriter::Signed(std::int64_t value) {
-  Number((static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63));
-}
+void FieldWriter::Signed(std::int64_t value) { Number(ZigZag(value)); }
 
 void FieldWriter::Text(std::string_view value) {
   Number(value.size());
@@ -98,6 +120,11 @@ void FieldWriter::Text(std::string_view value) {
 }
 
 std::uint64_t FieldReader::Number() {
+  if (ok_ && !in_.empty() && static_cast<unsigned char>(in_.front()) < 0x80) {
+    const auto byte = static_cast<unsigned char>(in_.front());
+    in_.remove_prefix(1);
+    return byte;
+  }
   std::uint64_t value = 0;
   for (int shift = 0; ok_ && shift < 64; shift += 7) {
     if (in_.empty()) break;
@@ -215,14 +242,22 @@ std::optional<SpoolTrailer> DecodeTrailer(std::string_view bytes) {
   return trailer;
 }
 
-void EncodeElement(const Element& element, std::string& out) {
-  FieldWriter writer(out);
-  writer.Signed(element.parent);
-  writer.Number(static_cast<std::uint64_t>(element.type));
-  writer.Signed(element.level);
-  writer.Text(element.text);
-  writer.Text(element.location);
-  writer.Text(element.metadata);
+// There are many elements, and most are short: numbers are put together before they are added.
+void EncodeElement(const ElementView& element, std::string& out) {
+  std::array<char, 4 * kMaxNumberBytes>
+      head;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
+  char* end = PutNumber(head.data(), ZigZag(element.parent));
+  end = PutNumber(end, static_cast<std::uint64_t>(element.type));
+  end = PutNumber(end, ZigZag(element.level));
+  end = PutNumber(end, element.text.size());
+  out.append(head.data(), end);
+  out += element.text;
+  end = PutNumber(head.data(), element.location.size());
+  out.append(head.data(), end);
+  out += element.location;
+  end = PutNumber(head.data(), element.metadata.size());
+  out.append(head.data(), end);
+  out += element.metadata;
 }
 
 void DecodeElement(FieldReader& reader, std::size_t index, Element& element) {

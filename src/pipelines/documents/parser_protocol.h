@@ -85,7 +85,14 @@ std::string EncodeReply(const ReplyFrame& reply);  // cuts a long message
 std::optional<ReplyFrame> DecodeReply(std::string_view bytes);
 std::string EncodeTrailer(const SpoolTrailer& trailer);
 std::optional<SpoolTrailer> DecodeTrailer(std::string_view bytes);
-void EncodeElement(const Element& element, std::string& out);
+// An element as it is written; its texts stay the caller's.
+struct ElementView {
+  std::int32_t parent = -1;
+  ElementType type = ElementType::kParagraph;
+  std::int16_t level = 0;
+  std::string_view text, location, metadata;
+};
+void EncodeElement(const ElementView& element, std::string& out);
 // Reads element number `index`; not ok() when it is not one: an unknown type, a parent that does not come before it,
 // text that is not UTF-8.
 void DecodeElement(FieldReader& reader, std::size_t index, Element& element);
@@ -130,7 +137,6 @@ class SpoolSink : public ElementSink {
   std::vector<std::uint16_t> depths_;                       // of each element; the root's is 0
   std::unordered_map<std::int32_t, std::int32_t> deepest_;  // elements at the greatest depth, and their parents
   bool flattened_ = false;
-  Element element_;
   SpoolTrailer trailer_;
 };
 

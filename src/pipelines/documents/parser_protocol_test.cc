@@ -105,6 +105,23 @@ TEST(Utf8Test, KnowsWhatItIs) {
   EXPECT_EQ(CutUtf8("a\u00e9", 3), "a\u00e9");
 }
 
+TEST(Utf8Test, SeesOneByteAnywhere) {
+  for (std::size_t size = 0; size < 90; ++size) {
+    const std::string plain(size, 'a');
+    EXPECT_TRUE(IsUtf8(plain));
+    for (std::size_t at = 0; at < size; ++at) {
+      for (const char bad : {'\0', '\x80', '\xff'}) {
+        std::string text = plain;
+        text[at] = bad;
+        EXPECT_FALSE(IsUtf8(text)) << size << " " << at;
+      }
+      std::string good = plain;
+      good.replace(at, 1, "\u00e9");
+      EXPECT_TRUE(IsUtf8(good)) << size << " " << at;
+    }
+  }
+}
+
 RC_GTEST_PROP(Utf8Test, AnyBytesCanBeRepaired, (const std::string& bytes)) {
   const std::string repaired = ReplaceBadUtf8(bytes);
   RC_ASSERT(IsUtf8(repaired));

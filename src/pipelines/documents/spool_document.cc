@@ -30,24 +30,25 @@ Result<void> Read(int fd, std::uint64_t offset, std::size_t bytes, std::string& 
 // Goes through a spool's elements with a buffer.
 class ElementReader {
  public:
-  ElementReader(int fd, std::uint64_t bytes) : fd_(fd), end_(bytes) {}
+  // `start` is what was read already, from offset 0.
+  ElementReader(int fd, std::uint64_t bytes, std::string_view start)
+      : fd_(fd), end_(bytes), offset_(start.size()), left_(start) {}
 
   Result<void> Next(Element& element) {
     for (;;) {
-      const std::string_view have(buffer_.data() + at_, buffer_.size() - at_);
-      FieldReader reader(have);
+      FieldReader reader(left_);
       DecodeElement(reader, index_, element);
       if (reader.ok()) {
-        at_ += have.size() - reader.left();
+        left_.remove_prefix(left_.size() - reader.left());
         ++index_;
         return {};
       }
       // It may only be that the rest of it was not read yet.
-      if (have.size() >= kMaxElementBytes || offset_ == end_) return Nonsense();
+      if (left_.size() >= kMaxElementBytes || offset_ == end_) return Nonsense();
       if (auto more = Fill(); !more) return more;
     }
   }
-  [[nodiscard]] bool AtEnd() const { return offset_ == end_ && at_ == buffer_.size(); }
+  [[nodiscard]] bool AtEnd() const { return offset_ == end_ && left_.empty(); }
   [[nodiscard]] Result<void> Nonsense() const {
     return fail(ErrorCode::kCorrupt, "element " + std::to_string(index_) +
                                          " that a parser wrote makes no sense; the document is not stored");
@@ -55,20 +56,21 @@ class ElementReader {
 
  private:
   Result<void> Fill() {
-    buffer_.erase(0, at_);
-    at_ = 0;
-    const auto bytes =
-        static_cast<std::size_t>(std::min<std::uint64_t>(std::max(kReadBytes, buffer_.size()), end_ - offset_));
-    const std::uint64_t from = offset_;
-    offset_ += bytes;
-    return Read(fd_, from, bytes, buffer_);
+    std::string bytes(left_);
+    const auto more =
+        static_cast<std::size_t>(std::min<std::uint64_t>(std::max(kReadBytes, bytes.size()), end_ - offset_));
+    auto read = Read(fd_, offset_, more, bytes);
+    offset_ += more;
+    buffer_ = std::move(bytes);
+    left_ = buffer_;
+    return read;
   }
 
   int fd_;
   std::uint64_t end_;
   std::uint64_t offset_ = 0;  // up to where it was read
   std::string buffer_;
-  std::size_t at_ = 0;
+  std::string_view left_;  // of what was read
   std::size_t index_ = 0;
 };
 
@@ -83,13 +85,16 @@ Result<std::unique_ptr<SpoolDocument>> SpoolDocument::Open(int spool, const Repl
       reply.element_bytes > static_cast<std::uint64_t>(limits.max_output)) {
     return fail(ErrorCode::kCorrupt, "the parser's answer is beyond its limits");
   }
-  std::string bytes;
-  if (auto read = Read(spool, reply.element_bytes, static_cast<std::size_t>(reply.trailer_bytes), bytes); !read) {
-    return fail(read.error());
-  }
-  auto trailer = DecodeTrailer(bytes);
-  if (!trailer) return fail(ErrorCode::kCorrupt, "the metadata that the parser wrote makes no sense");
   std::unique_ptr<SpoolDocument> document(new SpoolDocument(spool, reply));
+  // Most documents are small: one read gets everything.
+  const std::uint64_t start = reply.element_bytes <= kReadBytes ? 0 : reply.element_bytes;
+  const std::uint64_t end = reply.element_bytes + reply.trailer_bytes;
+  std::string& bytes = document->start_;
+  if (auto read = Read(spool, start, static_cast<std::size_t>(end - start), bytes); !read) return fail(read.error());
+  const auto elements = static_cast<std::size_t>(reply.element_bytes - start);
+  auto trailer = DecodeTrailer(std::string_view(bytes).substr(elements));
+  if (!trailer) return fail(ErrorCode::kCorrupt, "the metadata that the parser wrote makes no sense");
+  bytes.resize(elements);
   document->trailer_ = std::move(*trailer);
   return document;
 }
@@ -99,7 +104,7 @@ Result<void> SpoolDocument::ForEach(const std::function<Result<void>(const Eleme
     if (holder_) holder_->Distrust();
     return error;
   };
-  ElementReader reader(spool_, reply_.element_bytes);
+  ElementReader reader(spool_, reply_.element_bytes, start_);
   Element element;
   for (std::uint64_t i = 0; i < reply_.element_count; ++i) {
     if (auto read = reader.Next(element); !read) return distrust(read);

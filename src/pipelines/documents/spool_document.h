@@ -40,6 +40,7 @@ class SpoolDocument : public ParsedDocument {
   int spool_;
   ReplyFrame reply_;
   SpoolTrailer trailer_;
+  std::string start_;  // the elements when they are few; read when the document was opened
   std::unique_ptr<Holder> holder_;
 };
 

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <optional>
+#include <utility>
 
 #include "pipelines/documents/parser_protocol.h"
 
@@ -37,6 +39,7 @@ std::string UpperCase(std::string_view text) {
 
 // The name as in mail and web pages (or in IANA's list), in upper case; empty if ICU does not know the charset.
 std::string IanaName(const std::string& name) {
+  if (const std::string upper = UpperCase(name); upper == "UTF-8") return upper;  // nearly all ask for it
   for (const char* standard : {"MIME", "IANA"}) {
     UErrorCode status = U_ZERO_ERROR;
     const char* found = ucnv_getStandardName(name.c_str(), standard, &status);
@@ -126,12 +129,16 @@ std::string Guess(std::string_view bytes) {
   return uchardet_get_charset(detector.get());
 }
 
-DecodedText AsUtf8(std::string_view bytes) {
+DecodedText Utf8Text(std::string text, bool lossy) {
   DecodedText out;
   out.charset = "UTF-8";
-  out.lossy = !IsUtf8(bytes);
-  out.text = out.lossy ? ReplaceBadUtf8(bytes) : std::string(bytes);
+  out.lossy = lossy;
+  out.text = std::move(text);
   return out;
+}
+
+DecodedText AsUtf8(std::string_view bytes) {
+  return IsUtf8(bytes) ? Utf8Text(std::string(bytes), false) : Utf8Text(ReplaceBadUtf8(bytes), true);
 }
 
 std::optional<DecodedText> As(std::string_view bytes, const std::string& charset) {
@@ -159,7 +166,7 @@ std::optional<DecodedText> AsDeclared(std::string_view bytes, std::string_view d
   if (name.empty()) return std::nullopt;
   if (name == "UTF-8") {
     if (!IsUtf8(bytes)) return std::nullopt;
-    return AsUtf8(bytes);
+    return Utf8Text(std::string(bytes), false);
   }
   const bool wide = name.starts_with("UTF-16") || name.starts_with("UTF-32") || name.starts_with("ISO-10646");
   if (wide && bytes.substr(0, kLookBytes).find('\0') == std::string_view::npos) return std::nullopt;
@@ -183,7 +190,7 @@ DecodedText DecodeText(std::string_view bytes, std::string_view declared) {
   }
   const std::string_view wide = LooksUtf16(bytes);
   const bool shifted = HasShiftSequences(bytes);
-  if (wide.empty() && !shifted && IsUtf8(bytes)) return AsUtf8(bytes);
+  if (wide.empty() && !shifted && IsUtf8(bytes)) return Utf8Text(std::string(bytes), false);
   const std::string guess = wide.empty() ? Guess(bytes) : std::string(wide);
   std::optional<DecodedText> guessed;
   if (!guess.empty() && guess != "UTF-8" && guess != "ASCII") guessed = As(bytes, guess);
@@ -204,14 +211,31 @@ std::string DecodeForLooking(std::string_view bytes) {
   return decode ? DecodeText(bytes).text : ReplaceBadUtf8(bytes);
 }
 
+namespace {
+
+constexpr std::size_t kCountedBytes = 240;  // what a byte can count
+
+// Control characters that text has no use for. Bitwise, so that there are no branches.
+bool Strange(char c) {
+  const auto byte = static_cast<std::uint8_t>(c);
+  const bool control = byte < ' ';
+  const bool line = static_cast<std::uint8_t>(byte - 8) <= 13 - 8;
+  return static_cast<int>(byte == 0x7f) | (static_cast<int>(control) & static_cast<int>(!line) &
+                                           static_cast<int>(byte != 0x1b) & static_cast<int>(byte != 0x1a));
+}
+
+}  // namespace
+
 bool LooksBinary(std::string_view bytes) {
   if (FindMark(bytes).bytes > 0 || !LooksUtf16(bytes).empty()) return false;
   const std::string_view look = bytes.substr(0, kLookBytes);
+  if (look.find('\0') != std::string_view::npos) return true;
   std::size_t strange = 0;
-  for (const char c : look) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte == 0) return true;
-    strange += byte == 0x7f || (byte < ' ' && (byte < 8 || byte > 13) && byte != 0x1b && byte != 0x1a) ? 1 : 0;
+  // In short pieces and without branches, which compilers make wide instructions of.
+  for (std::size_t at = 0; at < look.size(); at += kCountedBytes) {
+    std::uint8_t count = 0;
+    for (const char c : look.substr(at, kCountedBytes)) count = static_cast<std::uint8_t>(count + (Strange(c) ? 1 : 0));
+    strange += count;
   }
   return strange * 30 > look.size();
 }

@@ -82,5 +82,17 @@ TEST(LooksBinaryTest, TellsTextFromData) {
     EXPECT_TRUE(LooksBinary(data));
 }
 
+TEST(LooksBinaryTest, CountsWhatTextHasNoUseFor) {
+  for (int byte = 1; byte < 256; ++byte) {
+    const bool strange = byte == 0x7f || (byte < ' ' && (byte < 8 || byte > 13) && byte != 0x1b && byte != 0x1a);
+    EXPECT_EQ(LooksBinary(std::string(28, 'a') + static_cast<char>(byte)), strange) << byte;
+  }
+  // One of thirty bytes is the limit, wherever they stand.
+  const std::string few = std::string(200, '\x01') + std::string(5800, 'a');
+  EXPECT_FALSE(LooksBinary(few));
+  EXPECT_TRUE(LooksBinary(few + '\x01'));
+  EXPECT_TRUE(LooksBinary(std::string(512, '\x01')));
+}
+
 }  // namespace
 }  // namespace millrace::documents

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "pipelines/documents/parsers/plain_text.h"
 
 namespace millrace::documents {
 namespace {
@@ -55,7 +56,11 @@ std::string CleanText(std::string_view text) {
   };
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (c == '\xC2' && i + 1 < text.size() && text[i + 1] == '\xAD') {  // U+00AD
+    if (KindOfByte(c) == ByteKind::kPlain) {
+      const std::size_t end = PlainTextEnd(text, i + 1);
+      out.append(text, i, end - i);
+      i = end - 1;
+    } else if (c == '\xC2' && i + 1 < text.size() && text[i + 1] == '\xAD') {  // U+00AD
       ++i;
     } else if (c == '\n') {
       trim_line();

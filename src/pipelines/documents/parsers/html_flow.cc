@@ -1,81 +1,18 @@
 #include "pipelines/documents/parsers/html_flow.h"
 
-#include <array>
-#include <cstdint>
-#include <cstring>
-
 #include "base/json.h"
+#include "pipelines/documents/parsers/plain_text.h"
 
 namespace millrace::documents {
 namespace {
 
-enum : std::uint8_t { kPlain, kWhite, kMaybe };
-
-constexpr auto kBytes = [] {
-  std::array<std::uint8_t, 256> bytes{};
-  for (const char c : {' ', '\t', '\n', '\r', '\f', '\v', '\0'}) bytes[static_cast<unsigned char>(c)] = kWhite;
-  bytes[0xC2] = kMaybe;  // of a no-break space
-  return bytes;
-}();
-
-std::uint8_t KindOf(char c) { return kBytes[static_cast<unsigned char>(c)]; }
-bool White(char c) { return KindOf(c) == kWhite; }
+bool White(char c) { return KindOfByte(c) == ByteKind::kWhite; }
 
 // The length of the white space character at `at`, or 0 when there is none.
 std::size_t WhiteAt(std::string_view text, std::size_t at) {
-  const std::uint8_t kind = KindOf(text[at]);
-  if (kind == kWhite) return 1;
-  return kind == kMaybe && at + 1 < text.size() && text[at + 1] == '\xA0' ? 2 : 0;
-}
-
-// A mask with the high bit of every byte of `word` that is zero.
-[[gnu::always_inline]] inline std::uint64_t ZeroBytes(std::uint64_t word) {
-  constexpr std::uint64_t kLow = 0x7F7F7F7F7F7F7F7F;
-  return ~(((word & kLow) + kLow) | word | kLow);
-}
-
-// Whether eight bytes are words with one space between them, as far as these bytes tell.
-[[gnu::always_inline]] inline bool PlainWord(std::uint64_t word) {
-  constexpr std::uint64_t kOnes = 0x0101010101010101;
-  const std::uint64_t spaces = ZeroBytes(word ^ (kOnes * ' '));
-  const std::uint64_t controls = ZeroBytes(word & (kOnes * 0xE0));
-  const std::uint64_t maybe = ZeroBytes(word ^ (kOnes * 0xC2));
-  return ((spaces & (spaces >> 8)) | controls | maybe) == 0;
-}
-
-bool PlainAt(std::string_view text, std::size_t at) { return at < text.size() && KindOf(text[at]) == kPlain; }
-
-std::uint64_t Eight(std::string_view text, std::size_t at) {
-  std::uint64_t word = 0;
-  std::memcpy(&word, text.data() + at, 8);
-  return word;
-}
-
-// Passes over plain text eight bytes at a time, as far as that goes.
-std::size_t PlainWordsEnd(std::string_view text, std::size_t at) {
-  for (; at + 8 <= text.size(); at += 8) {
-    if (!PlainWord(Eight(text, at)) || (text[at + 7] == ' ' && !PlainAt(text, at + 8))) return at;
-  }
-  // The last eight once more, or for the first time.
-  const bool plain = text.size() >= 8 && PlainWord(Eight(text, text.size() - 8)) && text.back() != ' ';
-  return plain ? text.size() : at;
-}
-
-// Where text that needs no collapsing ends: words with one space between them. The byte before `at` is no white space.
-std::size_t PlainEnd(std::string_view text, std::size_t at) {
-  while (at < text.size()) {
-    at = PlainWordsEnd(text, at);
-    for (int i = 0; i < 8 && at < text.size(); ++i) {
-      if (KindOf(text[at]) == kPlain) {
-        ++at;
-      } else if (text[at] == ' ' && PlainAt(text, at + 1)) {
-        at += 2;
-      } else {
-        return at;
-      }
-    }
-  }
-  return at;
+  const ByteKind kind = KindOfByte(text[at]);
+  if (kind == ByteKind::kWhite) return 1;
+  return kind == ByteKind::kMaybe && at + 1 < text.size() && text[at + 1] == '\xA0' ? 2 : 0;
 }
 
 }  // namespace
@@ -116,7 +53,7 @@ void HtmlFlow::Append(std::string_view text) {
       continue;
     }
     const std::size_t begin = at;
-    at = PlainEnd(text, at + 1);
+    at = PlainTextEnd(text, at + 1);
     if (space_ && !text_.empty() && !White(text_.back())) text_ += ' ';
     space_ = false;
     text_.append(text, begin, at - begin);

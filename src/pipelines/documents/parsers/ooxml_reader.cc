@@ -201,7 +201,7 @@ struct OoxmlReader::Expat {
         [](void* self, const char* name, const char** attributes) {
           Guard(self, [&](OoxmlReader& r) { r.Start(name, attributes); });
         },
-        [](void* self, const char* name) { Guard(self, [&](OoxmlReader& r) { r.End(name); }); });
+        [](void* self, const char*) { Guard(self, [](OoxmlReader& r) { r.End(); }); });
     XML_SetCharacterDataHandler(parser, [](void* self, const char* text, int size) {
       Guard(self, [&](OoxmlReader& r) {
         if (r.skip_from_ == 0) r.handler_.Text({text, static_cast<std::size_t>(size)});
@@ -277,24 +277,31 @@ bool OoxmlReader::ReadSmall(std::string& bytes, OoxmlHandler& handler) {
   std::vector<const char*> attributes;
   while (!node.empty()) {
     pugi::xml_node next;
-    if (node.type() == pugi::node_element) {
+    bool element = node.type() == pugi::node_element;
+    if (element) {
       attributes.clear();
-      for (const pugi::xml_attribute& attribute : node.attributes()) {
-        attributes.insert(attributes.end(), {attribute.name(), attribute.value()});
+      for (pugi::xml_attribute it = node.first_attribute(); !it.empty(); it = it.next_attribute()) {
+        attributes.push_back(it.name());
+        attributes.push_back(it.value());
       }
       attributes.push_back(nullptr);
       reader.Start(node.name(), attributes.data());
-      if (reader.skip_from_ == 0 && *node.value() != '\0') handler.Text(node.value());
-      if (reader.skip_from_ == 0) next = node.first_child();
+      if (reader.skip_from_ == 0) {
+        if (const char* text = node.value(); *text != '\0') handler.Text(text);
+        next = node.first_child();
+      }
     } else {
       handler.Text(node.value());
     }
-    // Up to where there is a next one, ending elements on the way.
-    while (next.empty() && !node.empty()) {
-      if (node.type() == pugi::node_element) reader.End(node.name());
+    // Up to where there is a next one, ending elements on the way: all that are above a node are elements, but the
+    // document.
+    while (next.empty()) {
+      if (element) reader.End();
       next = node.next_sibling();
-      if (next.empty()) node = node.parent();
-      if (node.type() == pugi::node_document) node = {};
+      if (!next.empty()) break;
+      node = node.parent();
+      element = true;
+      if (node == document) break;
     }
     node = next;
   }
@@ -357,15 +364,18 @@ void OoxmlReader::Start(const char* name, const char** attributes) {
     if (key.size() == 5) Bind({}, pair[1]);
     if (key.size() > 6 && key[5] == ':') Bind(key.substr(6), pair[1]);
   }
-  handler_.Start(TagOf(name), OoxmlAttributes(*this, attributes));
+  open_.push_back(TagOf(name));
+  handler_.Start(open_.back(), OoxmlAttributes(*this, attributes));
   if (std::exchange(handler_.skip_, false)) skip_from_ = depth_;
 }
 
-void OoxmlReader::End(const char* name) {
+void OoxmlReader::End() {
   if (skip_from_ == 0) {
-    handler_.End(TagOf(name));
+    handler_.End(open_.back());
+    open_.pop_back();
   } else if (skip_from_ == depth_) {
     skip_from_ = 0;
+    open_.pop_back();
   }
   while (!rebound_.empty() && rebound_.back().depth == depth_) {
     prefixes_[rebound_.back().prefix] = rebound_.back().before;

@@ -200,13 +200,14 @@ class OoxmlReader {
   OoxmlTag TagOf(const char* name);
   void Bind(std::string_view prefix, std::string_view uri);
   void Start(const char* name, const char** attributes);
-  void End(const char* name);
+  void End();
 
   OoxmlHandler& handler_;
   std::unordered_map<std::string, OoxmlNs> prefixes_;
   std::array<CachedTag, 256> tags_;  // good as long as no prefix changes its meaning
   bool any_tags_ = false;
   std::vector<Rebound> rebound_;
+  std::vector<OoxmlTag> open_;  // elements that were told to the handler and have not ended
   int depth_ = 0;
   int skip_from_ = 0;  // depth of the element being skipped; 0: none
 };

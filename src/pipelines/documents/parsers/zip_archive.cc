@@ -1,8 +1,11 @@
 #include "pipelines/documents/parsers/zip_archive.h"
 
+#include <libdeflate.h>
 #include <zip.h>
 
 #include <algorithm>
+#include <new>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -10,6 +13,7 @@ namespace millrace::documents {
 namespace {
 
 constexpr std::int64_t kPiece = 64 << 10;
+constexpr std::int64_t kMaxAtOnce = 4 << 20;  // of a member, unpacked; larger ones are streamed
 
 // Names are compared in this form only.
 std::string NormalName(std::string_view name) {
@@ -43,6 +47,10 @@ struct FileCloser {
   void operator()(zip_file_t* file) const { zip_fclose(file); }
 };
 
+struct DecompressorCloser {
+  void operator()(libdeflate_decompressor* decompressor) const { libdeflate_free_decompressor(decompressor); }
+};
+
 class LibzipArchive : public ZipArchive {
  public:
   LibzipArchive(zip_t* archive, const ZipLimits& limits) : archive_(archive), limits_(limits) {}
@@ -54,8 +62,10 @@ class LibzipArchive : public ZipArchive {
   [[nodiscard]] const std::vector<ZipMember>& members() const override { return members_; }
   [[nodiscard]] const ZipMember* Find(std::string_view name) const override;
   Result<void> Stream(std::string_view name, const std::function<Result<void>(std::string_view)>& each) override;
+  Result<std::string> Read(std::string_view name) override;
 
  private:
+  [[nodiscard]] std::optional<std::string> ReadAtOnce(const ZipMember& member);
   [[nodiscard]] Result<void> CheckLimits(const ZipMember& member, std::int64_t unpacked) const;
 
   zip_t* archive_;
@@ -63,6 +73,7 @@ class LibzipArchive : public ZipArchive {
   std::vector<ZipMember> members_;
   std::unordered_map<std::string, std::size_t> by_name_;
   std::int64_t total_ = 0;
+  std::unique_ptr<libdeflate_decompressor, DecompressorCloser> decompressor_;
 };
 
 Result<void> LibzipArchive::ReadDirectory() {
@@ -136,6 +147,36 @@ Result<void> LibzipArchive::Stream(std::string_view name, const std::function<Re
     if (auto r = CheckLimits(*member, unpacked); !r) return fail(r.error());
     if (auto r = each({buffer.data(), static_cast<std::size_t>(got)}); !r) return fail(r.error());
   }
+}
+
+// A small member that is just what the directory says of it; nothing if it is not, or not deflated.
+std::optional<std::string> LibzipArchive::ReadAtOnce(const ZipMember& member) {
+  if (member.size <= 0 || member.size > kMaxAtOnce || member.packed <= 0 || member.packed > kMaxAtOnce) return {};
+  const auto index = static_cast<zip_uint64_t>(&member - members_.data());
+  zip_stat_t stat;
+  if (zip_stat_index(archive_, index, 0, &stat) != 0) return {};
+  constexpr zip_uint64_t kNeeded = ZIP_STAT_COMP_METHOD | ZIP_STAT_ENCRYPTION_METHOD | ZIP_STAT_CRC;
+  if ((stat.valid & kNeeded) != kNeeded || stat.comp_method != ZIP_CM_DEFLATE || member.encrypted) return {};
+  const std::unique_ptr<zip_file_t, FileCloser> file(zip_fopen_index(archive_, index, ZIP_FL_COMPRESSED));
+  std::string packed(static_cast<std::size_t>(member.packed), '\0');
+  if (!file || zip_fread(file.get(), packed.data(), packed.size()) != member.packed) return {};
+  if (!decompressor_) decompressor_.reset(libdeflate_alloc_decompressor());
+  if (!decompressor_) throw std::bad_alloc();
+  std::string out(static_cast<std::size_t>(member.size), '\0');
+  // Without a place for the size, anything but a full buffer is an error.
+  const libdeflate_result result =
+      libdeflate_deflate_decompress(decompressor_.get(), packed.data(), packed.size(), out.data(), out.size(), nullptr);
+  if (result != LIBDEFLATE_SUCCESS || libdeflate_crc32(0, out.data(), out.size()) != stat.crc) return {};
+  return out;
+}
+
+Result<std::string> LibzipArchive::Read(std::string_view name) {
+  const ZipMember* member = Find(name);
+  auto whole = member == nullptr ? std::nullopt : ReadAtOnce(*member);
+  if (!whole) return ZipArchive::Read(name);  // which also knows what is wrong with it
+  total_ += member->size;
+  if (auto r = CheckLimits(*member, member->size); !r) return fail(r.error());
+  return *std::move(whole);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Reading zip archives from memory; the only user of libzip.
+// Reading zip archives from memory; the only user of libzip, and of libdeflate, which unpacks whole members twice as
+// fast.
 //
 // Nothing an archive says of itself is believed: sizes are counted while bytes come out of the decompressor, and a
 // reader stops at a limit long before a bomb has gone off. Names are compared without regard to case, with backslashes
@@ -48,7 +49,7 @@ class ZipArchive {
   virtual Result<void> Stream(std::string_view name, const std::function<Result<void>(std::string_view)>& each) = 0;
 
   // The whole member; the errors of Stream.
-  Result<std::string> Read(std::string_view name);
+  virtual Result<std::string> Read(std::string_view name);
 };
 
 }  // namespace millrace::documents

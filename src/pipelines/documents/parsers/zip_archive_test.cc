@@ -81,6 +81,41 @@ TEST(ZipArchive, NoticesDamage) {
   EXPECT_NE(read.error().message.find("'a'"), std::string::npos);
 }
 
+// The whole of a member, or the error's code as text, by Stream.
+std::string Streamed(ZipArchive& zip, std::string_view name) {
+  std::string whole;
+  auto read = zip.Stream(name, [&](std::string_view piece) -> Result<void> {
+    whole += piece;
+    return {};
+  });
+  return read ? whole : "error " + std::to_string(static_cast<int>(read.error().code));
+}
+
+TEST(ZipArchive, ReadsWhatIsStreamedWhateverTheDirectorySays) {
+  std::string content;
+  for (int i = 0; i < 500; ++i) content += "line " + std::to_string(i) + "\n";
+  const std::string good = MakeZip({{"a", content}, {"empty", ""}});
+  const std::size_t entry = good.find("PK\1\2");
+  ASSERT_NE(entry, std::string::npos);
+  constexpr std::size_t kCrc = 16, kPacked = 20, kSize = 24;  // in a directory entry
+  int errors = 0;
+  for (const std::size_t field : {kCrc, kPacked, kSize}) {
+    for (const int change : {0, 1, -1, 40}) {
+      std::string bytes = good;
+      bytes[entry + field] = static_cast<char>(bytes[entry + field] + change);
+      auto zip = ZipArchive::Open(bytes);
+      if (!zip) continue;
+      auto read = (*zip)->Read("a");
+      const std::string got = read ? *read : "error " + std::to_string(static_cast<int>(read.error().code));
+      EXPECT_EQ(got, Streamed(**zip, "a")) << field << " " << change;
+      EXPECT_TRUE(change != 0 || got == content);
+      errors += read ? 0 : 1;
+    }
+  }
+  EXPECT_GE(errors, 3);  // wrong checksums at least
+  EXPECT_EQ((*ZipArchive::Open(good))->Read("empty").value(), "");
+}
+
 TEST(ZipArchive, PassesTheReadersErrorOn) {
   const std::string bytes = MakeZip({{"a", "text"}});
   auto zip = ZipArchive::Open(bytes);
