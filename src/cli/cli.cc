@@ -135,8 +135,8 @@ int Main(int argc, char** argv) {
   AddCommonOptions(app, cli);
   for (auto* add :
        {AddRunCommand, AddWorkerCommand, AddEnqueueCommand, AddJobsCommand, AddQueuesCommand, AddDeadletterCommand,
-        AddSearchCommand, AddWorkersCommand, AddRunsCommand, AddConfigCommand, AddMigrateCommand, AddBenchCommand,
-        AddHealthcheckCommand, AddDebugCommand, AddVersionCommand, AddCompletionCommand}) {
+        AddSearchCommand, AddSourcesCommand, AddWorkersCommand, AddRunsCommand, AddConfigCommand, AddMigrateCommand,
+        AddBenchCommand, AddHealthcheckCommand, AddDebugCommand, AddVersionCommand, AddCompletionCommand}) {
     add(app, cli);
   }
   try {

@@ -55,6 +55,7 @@ void AddJobsCommand(CLI::App& app, Cli& cli);
 void AddQueuesCommand(CLI::App& app, Cli& cli);
 void AddDeadletterCommand(CLI::App& app, Cli& cli);
 void AddSearchCommand(CLI::App& app, Cli& cli);
+void AddSourcesCommand(CLI::App& app, Cli& cli);
 void AddWorkersCommand(CLI::App& app, Cli& cli);
 void AddRunsCommand(CLI::App& app, Cli& cli);
 void AddConfigCommand(CLI::App& app, Cli& cli);

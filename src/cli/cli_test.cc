@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "cli/owner.h"
+#include "pipelines/documents/store.h"
 
 namespace millrace::cli {
 namespace {
@@ -302,6 +303,38 @@ TEST_F(CliTest, SearchTakesExcludedWords) {
   EXPECT_EQ(ran.status, kOk) << ran.err;
   EXPECT_EQ(ran.out, "nothing found\n");
   EXPECT_EQ(RunDb({"search", "  "}).status, kFailed);
+}
+
+TEST_F(CliTest, SourcesAreListedAndForgotten) {
+  EXPECT_EQ(RunDb({"sources", "list"}).status, kFailed) << "reading makes no database";
+  const std::string in = std::filesystem::canonical(folder_).string() + "/in";
+  for (const char* name : {"one", "two"}) {
+    std::filesystem::create_directories(in + "/" + name);
+    std::ofstream(in + "/" + name + "/note.txt") << "A note about the wobbegong.\n";
+    Cli cli;
+    cli.db = db_;
+    auto owner = Owner::Open(*cli.CheckedConfig(), "a test", Duration(0));
+    ASSERT_TRUE(owner) << owner.error().message;
+    ASSERT_TRUE((*owner)->storage().Transact([&](storage::Transaction& transaction) {
+      documents::DocumentRecord record;
+      record.source = in + "/" + name;
+      record.path = "note.txt";
+      return documents::ReplaceDocument(transaction.sql(), record, nullptr);
+    }));
+  }
+  EXPECT_THAT(RunDb({"sources"}).out, AllOf(HasSubstr(in + "/one"), HasSubstr(in + "/two")));
+  EXPECT_EQ(RunDb({"sources", "list", "--json"}).json().at("sources").as_array().size(), 2u);
+  Ran ran = RunDb({"sources", "forget", in + "/three", "--yes"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("there is no source"), HasSubstr(in + "/one")));
+  ran = RunDb({"sources", "forget", in + "/one"});
+  EXPECT_EQ(ran.status, kUsage);
+  EXPECT_THAT(ran.err, HasSubstr("--yes"));
+  std::filesystem::remove_all(in + "/one");
+  ran = RunDb({"sources", "forget", in + "/two/../one/", "--yes", "--json"});
+  EXPECT_EQ(ran.status, kOk) << ran.err;
+  EXPECT_EQ(ran.json().at("documents").as_int64(), 1);
+  EXPECT_THAT(RunDb({"sources", "list"}).out, AllOf(Not(HasSubstr(in + "/one")), HasSubstr(in + "/two")));
 }
 
 TEST_F(CliTest, BenchWorksItsJobs) {

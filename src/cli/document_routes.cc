@@ -4,10 +4,13 @@
 
 #include <charconv>
 
+#include "base/clock.h"
 #include "base/try.h"
 #include "http/views.h"
+#include "pipelines/documents/known_sources.h"
 #include "pipelines/documents/report.h"
 #include "pipelines/documents/search.h"
+#include "pipelines/documents/sources/path_text.h"
 
 namespace millrace::cli {
 namespace {
@@ -75,6 +78,48 @@ http::ApiResponse Search(storage::Storage& storage, const http::ApiRequest& requ
   return http::JsonResponse(body);
 }
 
+// Where a source reads, as text; empty when no run knows it any more.
+std::string PathText(const documents::FileSource& source) {
+  std::string path = source.base_path;
+  if (!source.only.empty()) path += (path.ends_with('/') ? "" : "/") + source.only;
+  return documents::EncodePath(path);
+}
+
+http::ApiResponse Sources(storage::Storage& storage) {
+  const auto summaries = documents::SummarizeSources(storage);
+  if (!summaries) return http::ProblemResponse(summaries.error());
+  json::array sources;
+  for (const documents::SourceSummary& summary : *summaries) {
+    json::object by_status;
+    for (const auto& [status, count] : summary.by_status) by_status[status] = count;
+    json::object source{{"name", summary.source.name},
+                        {"type", "file"},
+                        {"path", PathText(summary.source)},
+                        {"documents", summary.documents},
+                        {"elements", summary.elements},
+                        {"bytes", summary.bytes},
+                        {"by_status", std::move(by_status)},
+                        {"last_run", summary.last_run},
+                        {"last_written", base::FormatTime(summary.last_written)}};
+    source["active_run"] = summary.active_run == 0 ? json::value() : json::value(summary.active_run);
+    sources.push_back(std::move(source));
+  }
+  return http::JsonResponse(json::object{{"sources", std::move(sources)}});
+}
+
+http::ApiResponse ForgetSource(storage::Storage& storage, const http::ApiRequest& request) {
+  const auto body = http::ReadBody(request, {"source"});
+  if (!body) return http::ProblemResponse(body.error());
+  const auto* name = body->if_contains("source");
+  if (name == nullptr || !name->is_string()) {
+    return http::ProblemResponse({ErrorCode::kInvalidArgument, "source: the name of a source is needed"});
+  }
+  const auto forgotten = documents::ForgetSome(storage, std::string_view(name->get_string()));
+  if (!forgotten) return http::ProblemResponse(forgotten.error());
+  return http::JsonResponse(
+      json::object{{"documents", forgotten->documents}, {"elements", forgotten->elements}, {"more", forgotten->more}});
+}
+
 http::ApiResponse Report(storage::Storage& storage, const http::PathValues& path) {
   const auto id = http::ReadId(path.at("id"), "run id");
   if (!id) return http::ProblemResponse(id.error());
@@ -88,6 +133,9 @@ http::ApiResponse Report(storage::Storage& storage, const http::PathValues& path
 void AddDocumentRoutes(http::Router& router, storage::Storage& storage) {
   router.Add("GET", "/api/v1/documents/search",
              [&storage](const http::ApiRequest& request, const auto&) { return Search(storage, request); });
+  router.Add("GET", "/api/v1/documents/sources", [&storage](const auto&, const auto&) { return Sources(storage); });
+  router.Add("POST", "/api/v1/documents/sources/forget",
+             [&storage](const http::ApiRequest& request, const auto&) { return ForgetSource(storage, request); });
   router.Add("GET", "/api/v1/runs/{id}/report",
              [&storage](const auto&, const http::PathValues& path) { return Report(storage, path); });
 }

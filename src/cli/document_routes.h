@@ -1,6 +1,8 @@
-// What the documents pipeline adds to the API: search, documents, and the report of a run.
-//   GET /api/v1/documents/search     q limit offset type source media_type
-//   GET /api/v1/runs/{id}/report
+// What the documents pipeline adds to the API: search, sources, and the report of a run.
+//   GET  /api/v1/documents/search            q limit offset type source media_type
+//   GET  /api/v1/documents/sources
+//   POST /api/v1/documents/sources/forget    source; removes some of its documents and says whether there are more
+//   GET  /api/v1/runs/{id}/report
 #pragma once
 
 #include "http/router.h"

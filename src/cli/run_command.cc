@@ -13,6 +13,7 @@
 #include "cli/progress_bar.h"
 #include "cli/search_hint.h"
 #include "cli/thread_dump.h"
+#include "pipelines/documents/known_sources.h"
 
 namespace millrace::cli {
 namespace {
@@ -196,7 +197,10 @@ int Run(Cli& cli, const RunOptions& options) {
   auto owner = Owner::Open(*config, "millrace run " + plan->pipeline, kPatience);
   if (!owner) return PrintError(owner.error());
   auto& storage = (*owner)->storage();
-  const auto run = documents::StartDocumentsRun(storage, *spec);
+  const auto merged = documents::MergeWithKnown(storage, *spec);
+  if (!merged) return PrintError(merged.error());
+  for (const std::string& note : merged->notes) fmt::print(stderr, "{}\n", Printable(note));
+  const auto run = documents::StartDocumentsRun(storage, merged->spec);
   if (!run) return PrintError(run.error());
   if (run->joined && !cli.json) fmt::print(stderr, "going on with run {}\n", run->id);
 

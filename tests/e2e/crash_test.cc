@@ -1,6 +1,7 @@
 // SIGKILL at random moments of a run, each time started again: the content is that of a run nobody disturbed.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <random>
 
@@ -27,42 +28,63 @@ class Crash : public ::testing::Test {
     }
   }
   std::filesystem::path In(const std::string& name) const { return folder_.path() / "in" / name; }
+  Start Run(const std::string& input, const std::string& database) const {
+    return Millrace(folder_.path(), {"run", "documents", input, "--db", database, "--json"});
+  }
 
   // Runs to the end over `input`; its content.
   std::string Finish(const std::string& input, const std::string& database) {
-    Ended ended = RunToEnd(Millrace(folder_.path(), {"run", "documents", input, "--db", database, "--json"}),
-                           std::chrono::seconds(280));
+    Ended ended = RunToEnd(Run(input, database), std::chrono::seconds(280));
     EXPECT_TRUE(ended.code == 0 || ended.code == 3) << Describe(ended);
     seconds_ = ended.seconds;
     return Content(folder_ / database);
   }
 
-  void KillAndCompare(const std::string& input) {
-    std::string calm = Finish(input, "calm.db");
+  // Starts a run that is killed after `moment`. False: it ended before.
+  bool KillAfter(const std::string& input, const std::string& database, milliseconds moment) {
+    Child child(Run(input, database));
+    if (!child.WaitForExit(moment)) child.Kill(SIGKILL);
+    Ended ended = child.Wait();
+    if (ended.signal != SIGKILL) {
+      EXPECT_TRUE(ended.code == 0 || ended.code == 3) << Describe(ended);
+      return false;
+    }
+    EXPECT_EQ(RemainingChildren(std::chrono::seconds(10)).size(), 0u) << "its children outlived it";
+    return true;
+  }
+
+  // Kills runs until `kills` have landed. A life of a database lasts until a run gets to its end, killed on the way
+  // however often; what it holds then is compared, and the next life begins with nothing.
+  void KillAndCompare(const std::string& input, int kills) {
+    const std::string calm = Finish(input, "calm.db");
     ASSERT_FALSE(calm.empty());
-    unsigned seed = Seed(20260301);
+    const int whole = std::max(40, static_cast<int>(1000 * seconds_));
+    const unsigned seed = Seed(20260301);
     SCOPED_TRACE("MILLRACE_TEST_SEED=" + std::to_string(seed));
     std::mt19937 random(seed);
-    int killed = 0;
-    for (int round = 0; round < (Full() ? 40 : 10); ++round) {
-      Child child(Millrace(folder_.path(), {"run", "documents", input, "--db", "killed.db", "--json"}));
-      // Shorter than a whole run, so that each round gets somewhere and few finish.
-      auto whole = static_cast<int>(1000 * seconds_);
-      milliseconds moment(std::uniform_int_distribution<int>(1, std::max(20, whole / 2))(random));
-      if (child.WaitForExit(moment)) continue;
-      child.Kill(SIGKILL);
-      Ended ended = child.Wait();
-      if (ended.signal != SIGKILL) {  // it finished just before the signal came
-        EXPECT_TRUE(ended.code == 0 || ended.code == 3) << Describe(ended);
-        continue;
+    int killed = 0, lives = 0, rounds = 0;
+    std::string database;
+    const auto compare = [&] {
+      const std::string disturbed = Finish(input, database);
+      EXPECT_TRUE(disturbed == calm) << "life " << lives << " differs after " << killed
+                                     << " kills: " << disturbed.size() << " and " << calm.size() << " bytes";
+      database.clear();
+    };
+    while (killed < kills && ++rounds <= 4 * kills) {
+      if (database.empty()) database = "killed" + std::to_string(++lives) + ".db";
+      // Shorter on average than a whole run, so that each gets somewhere and some kills come late.
+      const milliseconds moment(std::uniform_int_distribution<int>(1, whole * 3 / 4)(random));
+      if (KillAfter(input, database, moment)) {
+        ++killed;
+      } else {
+        compare();
       }
-      EXPECT_EQ(RemainingChildren(std::chrono::seconds(10)).size(), 0u) << "its children outlived it";
-      ++killed;
     }
-    EXPECT_GT(killed, 0);
-    std::string disturbed = Finish(input, "killed.db");
-    EXPECT_TRUE(disturbed == calm) << "the content differs after " << killed << " kills: " << disturbed.size()
-                                   << " and " << calm.size() << " bytes";
+    if (!database.empty()) compare();
+    EXPECT_EQ(killed, kills) << "of " << rounds << " rounds, with runs of " << whole << " ms";
+    RecordProperty("kills", killed);
+    RecordProperty("rounds", rounds);
+    RecordProperty("lives", lives);
   }
 
   TempDir folder_;
@@ -71,13 +93,13 @@ class Crash : public ::testing::Test {
 
 TEST_F(Crash, AFolderKilledTenTimesEndsAsIfUndisturbed) {
   MakeFolder();
-  KillAndCompare("in");
+  KillAndCompare("in", Full() ? 40 : 10);
 }
 
 TEST_F(Crash, RealDocumentsKilledTenTimesEndAsIfUndisturbed) {
   if (Corpus().empty()) GTEST_SKIP() << "no corpus of real documents here; MILLRACE_CORPUS names one";
   if (Sanitized() && !Full()) GTEST_SKIP() << "takes minutes under a sanitizer; ./dev test --full does it";
-  KillAndCompare(Corpus().string());
+  KillAndCompare(Corpus().string(), Full() ? 40 : 10);
 }
 
 }  // namespace

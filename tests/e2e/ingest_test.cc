@@ -95,6 +95,8 @@ TEST_F(Ingest, ATouchedFileWithTheSameBytesChangesNothing) {
   fs::last_write_time(In("guide.md"), fs::last_write_time(In("guide.md")) + std::chrono::hours(1));
   value second = RunDocuments();
   EXPECT_EQ(Parsed(second), 0) << "its bytes are the same\n" << base::ToPrettyJson(second);
+  EXPECT_EQ(second.at("run").at("reread").to_number<int>(), 1) << base::ToPrettyJson(second);
+  EXPECT_EQ(second.at("run").at("unchanged").to_number<int>(), 9) << base::ToPrettyJson(second);
   EXPECT_EQ(Content(folder_ / "m.db"), before);
 }
 

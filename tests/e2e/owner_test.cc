@@ -67,6 +67,8 @@ TEST_F(Owner, CommandsReachTheOwner) {
   EXPECT_EQ(Do({"queues", "list"}).code, 0);
   EXPECT_EQ(Do({"workers"}).code, 0);
   EXPECT_EQ(Do({"healthcheck", "--live"}).code, 0);
+  EXPECT_EQ(DoJson({"sources", "forget", "in", "--yes"}).at("documents").to_number<int>(), 2);
+  EXPECT_EQ(DoJson({"search", "wobbegong"}).at("hits").as_array().size(), 0u);
   Ended threads = Do({"debug", "threads"});
   EXPECT_EQ(threads.code, 0) << Describe(threads);
   EXPECT_NE(threads.out.find("WaitForWork"), std::string::npos) << Describe(threads);

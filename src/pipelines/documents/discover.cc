@@ -1,15 +1,19 @@
 // The discover handler: a merge of two sorted streams, the files of a source and the documents the store has of it.
+#include <chrono>
 #include <utility>
 
 #include "base/try.h"
 #include "pipelines/documents/handlers.h"
+#include "pipelines/documents/known_sources.h"
 #include "pipelines/documents/record_job.h"
+#include "pipelines/documents/sources/overlap.h"
 #include "pipelines/documents/store.h"
 
 namespace millrace::documents {
 namespace {
 
 constexpr int kKnownPage = 512;
+constexpr auto kPatience = std::chrono::milliseconds(200);  // between looks at another run
 
 // The documents of a source in order of path, a page at a time.
 class KnownCursor {
@@ -57,10 +61,11 @@ bool NeedsParsing(const KnownDocument& known, const FileEntry& entry, const File
 // One source's share of a discovery.
 class SourceDiscovery {
  public:
-  SourceDiscovery(Context& context, DocumentsContext& documents, const FileSource& source)
+  SourceDiscovery(Context& context, DocumentsContext& documents, const FileSource& source, EarlierSources earlier)
       : context_(context),
         documents_(documents),
         source_(source),
+        earlier_(std::move(earlier)),
         run_(context.job().run_id),
         known_(documents.storage(), source.name),
         records_(run_, source.name) {}
@@ -93,7 +98,7 @@ class SourceDiscovery {
   }
 
   Result<void> Visit(const FileEntry& entry) {
-    if (entry.reason == "vanished") return {};
+    if (entry.reason == "vanished" || earlier_.Have(entry.path)) return {};
     MILLRACE_TRY(RemoveUntil(entry.path));
     MILLRACE_ASSIGN(const KnownDocument* known, known_.Peek());
     if (known != nullptr && known->path != entry.path) known = nullptr;
@@ -132,6 +137,7 @@ class SourceDiscovery {
   Context& context_;
   DocumentsContext& documents_;
   const FileSource& source_;
+  EarlierSources earlier_;
   RunId run_;
   KnownCursor known_;
   RecordBatch records_;
@@ -140,18 +146,32 @@ class SourceDiscovery {
   std::size_t listed_ = 0;
 };
 
+Outcome NotNow(const Error& error, const std::string& doing) {
+  const bool waits = error.code == ErrorCode::kCancelled || error.code == ErrorCode::kDiskFull ||
+                     error.code == ErrorCode::kDatabaseUnavailable;
+  if (waits) return Outcome::snooze(std::chrono::seconds(error.code == ErrorCode::kCancelled ? 0 : 5));
+  return Outcome::retry(doing + ": " + error.message);
+}
+
 }  // namespace
 
 Outcome DiscoverDocuments(Context& context, DocumentsContext& documents) {
   const auto spec = documents.SpecOf(context.job().run_id);
   if (!spec) return Outcome::fatal(spec.error().message);
-  for (const FileSource& source : (*spec)->sources) {
-    auto done = SourceDiscovery(context, documents, source).Run();
-    if (done) continue;
-    const bool waits = done.error().code == ErrorCode::kCancelled || done.error().code == ErrorCode::kDiskFull ||
-                       done.error().code == ErrorCode::kDatabaseUnavailable;
-    if (waits) return Outcome::snooze(std::chrono::seconds(done.error().code == ErrorCode::kCancelled ? 0 : 5));
-    return Outcome::retry("discovery of '" + source.name + "': " + done.error().message);
+  // Another run's unfinished jobs keep ours from being added, and may end as we cannot know: their documents are looked
+  // at when they are done.
+  const auto other = RunAtWorkOn(documents.storage(), **spec, context.job().run_id);
+  if (!other) return NotNow(other.error(), "looking for other runs");
+  if (*other != 0) {
+    context.progress(0, "waiting for documents of run " + std::to_string(*other));
+    return Outcome::snooze(kPatience);
+  }
+  const std::vector<FileSource>& sources = (*spec)->sources;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    auto earlier = EarlierSources::Of(sources, i);
+    if (!earlier) return Outcome::fatal(earlier.error().message);
+    const auto done = SourceDiscovery(context, documents, sources[i], std::move(*earlier)).Run();
+    if (!done) return NotNow(done.error(), "discovery of '" + sources[i].name + "'");
   }
   context.discovery_done();
   return Outcome::done();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/try.h"
+#include "pipelines/documents/known_sources.h"
 #include "pipelines/documents/record_job.h"
 #include "pipelines/documents/report.h"
 #include "pipelines/documents/store.h"
@@ -54,8 +55,10 @@ class Parsing {
     auto unchanged = Unchanged();
     if (!unchanged) return NotNow(unchanged.error());
     if (*unchanged) {
-      return CompleteIn(
-          context_, [&](SqlSession& sql) { return RefreshDocument(sql, record_.source, record_.path, record_.stamp); });
+      return CompleteIn(context_, [&](SqlSession& sql) -> Result<void> {
+        MILLRACE_TRY(RefreshDocument(sql, record_.source, record_.path, record_.stamp));
+        return CountReread(sql, record_.run_id);
+      });
     }
     return Parse(*file);
   }
@@ -207,6 +210,10 @@ Outcome RecordDocuments(Context& context, DocumentsContext& documents) {
 }
 
 Outcome ReportDocuments(Context& context, DocumentsContext& documents) {
+  const auto spec = documents.SpecOf(context.job().run_id);
+  if (!spec) return NotNow(spec.error());
+  const auto removed = RemoveTakenOver(documents.storage(), **spec, context.stop_token());
+  if (!removed) return NotNow(removed.error());
   const auto report = RunReport(documents.storage(), context.job().run_id);
   if (!report) return NotNow(report.error());
   const std::string json = ReportToJson(*report);

@@ -4,7 +4,11 @@
 // for new and changed files only, finds deleted ones, and holds one chunk of either in memory. It writes nothing but
 // jobs, all fenced; killed at any moment and run again it comes to the same jobs. parse reads one file and replaces its
 // document in the transaction that completes the job. record writes what discovery found that needs no parsing: deleted
-// documents, and entries that cannot be read. report is the run's final stage.
+// documents, and entries that cannot be read. report is the run's final stage: it removes what the run took over from
+// sources within its own, then counts.
+//
+// One file is one document, and at most one job parses it at a time, whatever run the job belongs to. So a discovery
+// first waits for the jobs of other runs over its sources (RunAtWorkOn): what these leave, it finds itself.
 #pragma once
 
 #include <map>

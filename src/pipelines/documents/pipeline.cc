@@ -7,6 +7,7 @@
 #include "base/try.h"
 #include "engine/run_identity.h"
 #include "pipelines/documents/elements.h"
+#include "pipelines/documents/sources/overlap.h"
 #include "pipelines/documents/sources/path_text.h"
 
 namespace millrace::documents {
@@ -69,6 +70,7 @@ Result<DocumentsSpec> SpecOfInputs(std::span<const std::string> inputs) {
     if (source.only.empty()) source.exclude = {".git", ".hg", ".svn"};
     if (names.insert(source.name).second) spec.sources.push_back(std::move(source));
   }
+  spec.sources = WithoutCovered(std::move(spec.sources));
   return spec;
 }
 

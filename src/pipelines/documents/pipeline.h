@@ -24,9 +24,9 @@ struct DocumentsSpec {
   std::vector<FileSource> sources;
 };
 
-// Sources of what a person typed: folders and files. A path named twice counts once. Version control folders (.git,
-// .hg, .svn) in folders are left out. Fails as FileSourceOf, on the first that cannot be read; kInvalidArgument without
-// inputs.
+// Sources of what a person typed: folders and files. A path named twice, in whatever spelling, counts once, and one
+// that lies in another is read as a part of it. Version control folders (.git, .hg, .svn) in folders are left out.
+// Fails as FileSourceOf, on the first that cannot be read; kInvalidArgument without inputs.
 Result<DocumentsSpec> SpecOfInputs(std::span<const std::string> inputs);
 
 // Resolves and checks configured sources: each needs its own name. Fails as ResolveFileSource, and with

@@ -30,6 +30,15 @@ constexpr std::string_view kFailed =
 constexpr std::string_view kKeep =
     "INSERT OR REPLACE INTO document_report (run_id, created_at, report) VALUES (?, ?, ?)";
 
+// Until the run is over its report holds nothing but this count.
+constexpr std::string_view kCountReread =
+    "INSERT INTO document_report (run_id, created_at, report) VALUES (?1, 0, '{\"run\":{\"reread\":1}}')"
+    " ON CONFLICT (run_id) DO UPDATE SET"
+    " report = json_set(report, '$.run.reread', coalesce(json_extract(report, '$.run.reread'), 0) + 1)";
+
+constexpr std::string_view kReread =
+    "SELECT coalesce(json_extract(report, '$.run.reread'), 0) FROM document_report WHERE run_id = ?";
+
 void Add(DocumentCount& count, const DocumentCount& more) {
   count.documents += more.documents;
   count.elements += more.elements;
@@ -46,6 +55,16 @@ NamedDocument NamedOf(const SqlRow& row) {
           row.integer(6)};
 }
 
+Result<std::int64_t> CountedReread(SqlSession& sql, RunId run) {
+  std::int64_t count = 0;
+  const SqlValue key[] = {run};
+  MILLRACE_TRY(sql.query(kReread, key, [&](const SqlRow& row) {
+    count = row.integer(0);
+    return false;
+  }));
+  return count;
+}
+
 // Adds a source's documents to the report.
 Result<void> CountSource(SqlSession& sql, const std::string& source, DocumentsReport& report) {
   const SqlValue key[] = {source, report.run_id};
@@ -55,7 +74,9 @@ Result<void> CountSource(SqlSession& sql, const std::string& source, DocumentsRe
     Add(report.total, count);
     Add(report.by_status[status], count);
     Add(report.by_source[source], count);
-    if (row.integer(4) != 0 && status != "skipped") Add(report.written, count);
+    const bool of_run = row.integer(4) != 0;
+    if (of_run && status != "skipped") Add(report.written, count);
+    if (!of_run) report.unchanged += count.documents;
     if (status == "parsed") {
       Add(report.by_media_type[std::string(row.text(1))], count);
       Add(report.by_language[std::string(row.text(2))], count);
@@ -117,6 +138,10 @@ Result<DocumentsReport> RunReport(storage::Storage& storage, RunId run) {
       report.sources.push_back(source.name);
       MILLRACE_TRY(CountSource(sql, source.name, report));
     }
+    MILLRACE_ASSIGN(report.reread, CountedReread(sql, run));
+    // Some may have been parsed or removed after all.
+    report.reread = std::min(report.reread, report.unchanged);
+    report.unchanged -= report.reread;
     return {};
   }));
   const auto slower = [](const NamedDocument& a, const NamedDocument& b) { return a.parse_us > b.parse_us; };
@@ -131,6 +156,11 @@ Result<DocumentsReport> RunReport(storage::Storage& storage, RunId run) {
     report.megabytes_per_second = static_cast<double>(report.written.bytes) / 1e6 / report.seconds;
   }
   return report;
+}
+
+Result<void> CountReread(SqlSession& sql, RunId run) {
+  const SqlValue key[] = {run};
+  return sql.execute(kCountReread, key);
 }
 
 Result<void> KeepReport(SqlSession& sql, const DocumentsReport& report, std::string_view json) {
@@ -157,6 +187,8 @@ std::string ReportToJson(const DocumentsReport& report) {
   object["run"] = base::json::object{{"documents", report.written.documents},
                                      {"elements", report.written.elements},
                                      {"bytes", report.written.bytes},
+                                     {"reread", report.reread},
+                                     {"unchanged", report.unchanged},
                                      {"dead_letters", report.dead},
                                      {"seconds", Round(report.seconds, 1000)},
                                      {"documents_per_second", Round(report.documents_per_second, 10)},
@@ -179,6 +211,8 @@ std::string ReportToText(const DocumentsReport& report) {
   out += fmt::format("this run    {} documents, {:.1f} MB in {:.1f} s: {:.1f} docs/s, {:.2f} MB/s\n",
                      report.written.documents, static_cast<double>(report.written.bytes) / 1e6, report.seconds,
                      report.documents_per_second, report.megabytes_per_second);
+  out +=
+      fmt::format("            {} unchanged, {} touched but with the same content\n", report.unchanged, report.reread);
   for (const auto& [type, count] : report.by_media_type) {
     out += fmt::format("  {:<56} {:>7} documents {:>9} elements\n", type.empty() ? "unknown type" : type,
                        count.documents, count.elements);

@@ -33,8 +33,10 @@ struct DocumentsReport {
   std::map<std::string, DocumentCount> by_media_type, by_language;  // parsed documents; "" when unknown
   std::map<std::string, std::int64_t> by_reason;                    // of all that were not parsed
   // Of this run alone.
-  DocumentCount written;                                      // documents this run parsed or tried to, as they are now
-  double seconds = 0;                                         // from its start until it finished, or until now
+  DocumentCount written;       // documents this run parsed or tried to, as they are now
+  std::int64_t reread = 0;     // files touched but with the bytes they had: read again, not parsed
+  std::int64_t unchanged = 0;  // documents it left as they were without reading their files: same size and time
+  double seconds = 0;          // from its start until it finished, or until now
   double documents_per_second = 0, megabytes_per_second = 0;  // megabytes are 1,000,000 bytes
   std::int64_t dead = 0;                                      // its jobs that are dead letters
   std::vector<NamedDocument> slowest;                         // at most 10, slowest first, of those parsed in this run
@@ -44,6 +46,10 @@ struct DocumentsReport {
 
 // Counts now. kNotFound if there is no such run, kInvalidArgument if it is none of documents.
 Result<DocumentsReport> RunReport(storage::Storage& storage, RunId run);
+
+// Counts a file of this run that was read again and had the bytes it had. Belongs in the transaction that completes its
+// job.
+Result<void> CountReread(SqlSession& sql, RunId run);
 
 // Keeps a report for later readers, in place of an earlier one of its run.
 Result<void> KeepReport(SqlSession& sql, const DocumentsReport& report, std::string_view json);

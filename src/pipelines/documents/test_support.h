@@ -165,6 +165,8 @@ class Machine {
     while (WorkOne()) {
     }
   }
+  // Works one job, if there is one.
+  bool WorkOne();
   // Dies at the n-th write from now (from 1): before it, or after it was committed. 0: never. As a killed process does,
   // it leaves the database as it is; the machine then starts again by itself.
   void DieAt(int write, bool after) {
@@ -211,7 +213,6 @@ class Machine {
     worker_ = Must(storage_->RegisterWorker(info));
   }
 
-  bool WorkOne();
   template <class Function>
   void AtWrite(Function write) {
     const bool now = ++writes_ == die_at_;

@@ -1,91 +1,14 @@
+// What a Word document's contents become.
 #include <gtest/gtest.h>
 
-#include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "pipelines/documents/parsers/docx_alt_chunk.h"
+#include "pipelines/documents/parsers/docx_test_support.h"
 #include "pipelines/documents/parsers/ooxml_package.h"
-#include "pipelines/documents/parsers/parser.h"
-#include "pipelines/documents/parsers/test_sink.h"
-#include "pipelines/documents/parsers/zip_test_support.h"
 
-namespace millrace::documents {
+namespace millrace::documents::docx_testing {
 namespace {
-
-constexpr std::string_view kWord = "http://schemas.openxmlformats.org/wordprocessingml/2006/main";
-constexpr std::string_view kStrictWord = "http://purl.oclc.org/ooxml/wordprocessingml/main";
-constexpr std::string_view kRels = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
-
-std::string Namespaces(std::string_view word = kWord) {
-  return "xmlns:w=\"" + std::string(word) + "\" xmlns:r=\"" + std::string(kRels) +
-         "\" xmlns:mc=\"http://schemas.openxmlformats.org/markup-compatibility/2006\""
-         " xmlns:a=\"http://schemas.openxmlformats.org/drawingml/2006/main\""
-         " xmlns:wp=\"http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing\""
-         " xmlns:v=\"urn:schemas-microsoft-com:vml\"";
-}
-
-std::string Part(std::string_view root, std::string_view content, std::string_view word = kWord) {
-  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?><w:" + std::string(root) + " " + Namespaces(word) + ">" +
-         std::string(content) + "</w:" + std::string(root) + ">";
-}
-
-std::string R(std::string_view text) {
-  return "<w:r><w:t xml:space=\"preserve\">" + std::string(text) + "</w:t></w:r>";
-}
-std::string P(std::string_view text) { return "<w:p>" + R(text) + "</w:p>"; }
-std::string Styled(std::string_view style, std::string_view text) {
-  return "<w:p><w:pPr><w:pStyle w:val=\"" + std::string(style) + "\"/></w:pPr>" + R(text) + "</w:p>";
-}
-std::string Item(int list, int level, std::string_view text) {
-  return "<w:p><w:pPr><w:numPr><w:ilvl w:val=\"" + std::to_string(level) + "\"/><w:numId w:val=\"" +
-         std::to_string(list) + "\"/></w:numPr></w:pPr>" + R(text) + "</w:p>";
-}
-std::string Tc(std::string_view content) { return "<w:tc>" + std::string(content) + "</w:tc>"; }
-std::string Tr(std::string_view content) { return "<w:tr>" + std::string(content) + "</w:tr>"; }
-std::string Tbl(std::string_view content) { return "<w:tbl><w:tblPr/>" + std::string(content) + "</w:tbl>"; }
-
-struct Relation {
-  std::string id, type, target;
-  bool external = false;
-};
-
-std::string RelsPart(const std::vector<Relation>& relations) {
-  std::string out = "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">";
-  for (const Relation& r : relations) {
-    out += "<Relationship Id=\"" + r.id + "\" Type=\"" + std::string(kRels) + "/" + r.type + "\" Target=\"" + r.target +
-           "\"" + (r.external ? " TargetMode=\"External\"" : "") + "/>";
-  }
-  return out + "</Relationships>";
-}
-
-ZipContent Package(std::string_view body, const std::vector<Relation>& relations = {}, ZipContent more = {},
-                   std::string_view word = kWord) {
-  ZipContent members = {{"_rels/.rels", RelsPart({{"r1", "officeDocument", "word/document.xml"}})},
-                        {"word/document.xml", Part("document", "<w:body>" + std::string(body) + "</w:body>", word)},
-                        {"word/_rels/document.xml.rels", RelsPart(relations)}};
-  members.insert(members.end(), more.begin(), more.end());
-  return members;
-}
-
-struct Parsed {
-  std::optional<ParseFailure> failure;
-  CollectSink sink;
-};
-
-Parsed Parse(std::string_view bytes) {
-  Parsed parsed;
-  const ParseLimits limits;
-  parsed.failure = ParseDocx({bytes, "test.docx", limits}, parsed.sink);
-  return parsed;
-}
-
-std::string Tree(const ZipContent& package) {
-  const Parsed parsed = Parse(MakeZip(package));
-  EXPECT_FALSE(parsed.failure) << parsed.failure->reason << ": " << parsed.failure->message;
-  EXPECT_TRUE(parsed.sink.warnings.empty()) << parsed.sink.warnings.front();
-  return parsed.sink.Tree();
-}
 
 TEST(Docx, ParagraphsAreCountedWithEmptyOnes) {
   EXPECT_EQ(Tree(Package(P("One") + "<w:p/>" + P("  Three \xC2\xADsoft "))),
@@ -350,162 +273,6 @@ TEST(Docx, HtmlOfMimeMessages) {
   EXPECT_EQ(HtmlOfMime("Content-Type: text/plain\n\nx"), "");
 }
 
-TEST(Docx, BrokenOnesAreToldWithPartAndPlace) {
-  const auto failure = [](const ZipContent& package) {
-    return Parse(MakeZip(package)).failure.value_or(ParseFailure{});
-  };
-  ZipContent package = Package(P("x"));
-  package[1].second = Part("document", "<w:body>\n<w:p></w:body>");
-  EXPECT_EQ(failure(package).reason, "broken");
-  EXPECT_NE(failure(package).message.find("'word/document.xml' line 2"), std::string::npos) << failure(package).message;
-  package[1].second = "<!DOCTYPE a [<!ENTITY b \"c\">]>" + Part("document", P("&b;"));
-  EXPECT_NE(failure(package).message.find("DOCTYPE"), std::string::npos);
-  package[1].second = "<html/>";
-  EXPECT_NE(failure(package).message.find("w:document"), std::string::npos);
-  package.erase(package.begin() + 1);
-  EXPECT_NE(failure(package).message.find("has no part 'word/document.xml'"), std::string::npos);
-  EXPECT_EQ(Parse("PK\3\4 cut off").failure.value().reason, "broken");
-}
-
-TEST(Docx, ABrokenSidePartIsAWarning) {
-  const Parsed parsed =
-      Parse(MakeZip(Package(P("Body"), {{"s", "styles", "styles.xml"}, {"f", "footnotes", "footnotes.xml"}},
-                            {{"word/styles.xml", "<w:styles"}, {"word/footnotes.xml", "no xml"}})));
-  ASSERT_FALSE(parsed.failure);
-  EXPECT_EQ(parsed.sink.Tree(), "paragraph \"Body\" @paragraph 1\n");
-  ASSERT_EQ(parsed.sink.warnings.size(), 2u);
-  EXPECT_NE(parsed.sink.warnings[0].find("word/styles.xml"), std::string::npos);
-  EXPECT_NE(parsed.sink.warnings[1].find("word/footnotes.xml"), std::string::npos);
-}
-
-TEST(Docx, ZipBombIsTooLarge) {
-  const Parsed parsed = Parse(MakeZip(Package(P(std::string(64 << 20, 'x')))));
-  ASSERT_TRUE(parsed.failure);
-  EXPECT_EQ(parsed.failure->reason, "too_large");
-  EXPECT_NE(parsed.failure->message.find("zip bomb"), std::string::npos);
-}
-
-TEST(Docx, DeepTablesBecomeText) {
-  std::string open;
-  std::string close;
-  for (int i = 0; i < 5000; ++i) {
-    open += "<w:tbl><w:tr><w:tc>";
-    close += "</w:tc></w:tr></w:tbl>";
-  }
-  const Parsed parsed = Parse(MakeZip(Package(open + P("bottom") + close)));
-  ASSERT_FALSE(parsed.failure);
-  EXPECT_FALSE(parsed.sink.warnings.empty());
-  EXPECT_EQ(parsed.sink.elements.back().text, "bottom");
-  EXPECT_EQ(parsed.sink.elements.size(), 1u + 3 * 50);
-}
-
-TEST(Docx, LimitsOfTheSinkPassThroughTheParser) {
-  std::string body;
-  for (int i = 0; i < 100; ++i) body += P("x");
-  const std::string bytes = MakeZip(Package(body));
-  CollectSink sink(50);
-  const ParseLimits limits;
-  EXPECT_THROW(ParseDocx({bytes, "", limits}, sink), LimitReached);
-}
-
-// Parts beyond 4 MiB are read by another library.
-TEST(Docx, LargePartsReadLikeSmallOnes) {
-  const std::string start = Styled("Heading1", "Start &amp; &#xE9;") + Tbl(Tr(Tc(P("a")) + Tc(P("b"))));
-  std::string body = start;
-  std::string expected =
-      "header[1] \"Start & \xC3\xA9\" @paragraph 1\ntable \"\" @table 1\n  table_row \"\" @table 1 row 1\n"
-      "    table_cell \"a\" @table 1 row 1 cell 1\n    table_cell \"b\" @table 1 row 1 cell 2\n";
-  EXPECT_EQ(Tree(Package(body)), expected);
-  for (int i = 2; body.size() < (5u << 20); ++i) {
-    const std::string text = "Number " + std::to_string(i * 7919);
-    body += P(text);
-    expected += "paragraph \"" + text + "\" @paragraph " + std::to_string(i) + "\n";
-  }
-  EXPECT_TRUE(Tree(Package(body)) == expected);
-  ZipContent package = Package(body + "<w:p>");
-  const Parsed parsed = Parse(MakeZip(package));
-  ASSERT_TRUE(parsed.failure);
-  EXPECT_EQ(parsed.failure->reason, "broken");
-}
-
-// Everything the tests above use, in one document.
-std::string RichDocument() {
-  std::string body;
-  for (int i = 0; i < 20; ++i) {
-    body += Styled("Heading1", "Heading") + Item(1, i % 3, "Item") +
-            Tbl(Tr(Tc(P("a")) + Tc(P("b") + Tbl(Tr(Tc(P("c"))))))) +
-            "<w:p><mc:AlternateContent><mc:Choice><w:txbxContent>" + P("box") +
-            "</w:txbxContent></mc:Choice></mc:AlternateContent></w:p>";
-  }
-  return MakeZip(Package(body, {{"f", "footnotes", "footnotes.xml"}},
-                         {{"word/footnotes.xml", Part("footnotes", "<w:footnote>" + P("n") + "</w:footnote>")}}));
-}
-
-TEST(Docx, CutOffAnywhereIsBrokenOrRead) {
-  const std::string bytes = RichDocument();
-  ASSERT_FALSE(Parse(bytes).failure);
-  for (std::size_t cut = 0; cut < 50; ++cut) {
-    const Parsed parsed = Parse(std::string_view(bytes).substr(0, bytes.size() * cut / 50));
-    ASSERT_TRUE(parsed.failure) << cut;  // the directory stands at the end
-    EXPECT_EQ(parsed.failure->reason, "broken") << cut;
-    EXPECT_FALSE(parsed.failure->message.empty()) << cut;
-  }
-}
-
-TEST(Docx, MutatedBytesNeverDoHarm) {
-  const std::string bytes = RichDocument();
-  std::uint64_t state = 20240607;
-  const auto random = [&state](std::uint64_t below) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (state >> 33) % below;
-  };
-  int read = 0;
-  int refused = 0;
-  for (int round = 0; round < 400; ++round) {
-    std::string mutated = bytes;
-    for (std::uint64_t i = 0; i <= random(4); ++i) mutated[random(mutated.size())] = static_cast<char>(random(256));
-    const Parsed parsed = Parse(mutated);
-    if (!parsed.failure) ++read;
-    if (!parsed.failure) continue;
-    ++refused;
-    EXPECT_FALSE(parsed.failure->message.empty());
-  }
-  EXPECT_GT(read, 0);
-  EXPECT_GT(refused, 0);
-}
-
-TEST(Docx, MutatedXmlNeverDoesHarm) {
-  ZipContent package = Package("");
-  const std::string xml =
-      Part("document", "<w:body>" + Styled("Heading1", "H") + Tbl(Tr(Tc(P("a") + Tbl(Tr(Tc(P("b"))))))) +
-                           "<w:p><w:r><mc:AlternateContent><mc:Choice><w:txbxContent>" + P("c") + Tbl(Tr(Tc(P("d")))) +
-                           "</w:txbxContent></mc:Choice></mc:AlternateContent></w:r></w:p></w:body>");
-  constexpr std::string_view kNames[] = {"w:tbl",         "w:tr", "w:tc",       "w:p", "w:body",
-                                         "w:txbxContent", "w:r",  "w:footnote", "w:t"};
-  std::uint64_t state = 7;
-  const auto random = [&state](std::uint64_t below) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (state >> 33) % below;
-  };
-  int read = 0;
-  for (int round = 0; round < 500; ++round) {
-    // Swaps the names of elements, both tags of each, so that what comes out is well-formed and nested wrongly.
-    std::string mutated = xml;
-    const std::string from(kNames[random(std::size(kNames))]);
-    const std::string to(kNames[random(std::size(kNames))]);
-    for (const std::string& open : {"<" + from, "</" + from}) {
-      const std::string by = open.substr(0, open.size() - from.size()) + to;
-      for (std::size_t at = mutated.find(open); at != std::string::npos; at = mutated.find(open, at + by.size())) {
-        if (std::string_view(" >/").find(mutated[at + open.size()]) != std::string_view::npos)
-          mutated.replace(at, open.size(), by);
-      }
-    }
-    package[1].second = mutated;
-    if (!Parse(MakeZip(package)).failure) ++read;
-  }
-  EXPECT_GT(read, 300);
-}
-
 TEST(Ooxml, PartNames) {
   EXPECT_EQ(ResolvePartName("word/document.xml", "../media/a.png"), "media/a.png");
   EXPECT_EQ(ResolvePartName("word/document.xml", "/word/x.xml"), "word/x.xml");
@@ -516,4 +283,4 @@ TEST(Ooxml, PartNames) {
 }
 
 }  // namespace
-}  // namespace millrace::documents
+}  // namespace millrace::documents::docx_testing

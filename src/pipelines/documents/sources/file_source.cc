@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -15,12 +14,12 @@
 
 #include "base/hash.h"
 #include "base/try.h"
+#include "pipelines/documents/sources/chooser.h"
 #include "pipelines/documents/sources/path_text.h"
 
 namespace millrace::documents {
 namespace {
 
-constexpr std::size_t kMaxDepth = 128;
 constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 std::string ErrnoText(int number) { return std::error_code(number, std::generic_category()).message(); }
@@ -49,46 +48,6 @@ Result<std::string> RealPath(const std::string& path) {
 FileStamp StampOfStat(const struct stat& st) {
   return {st.st_size, static_cast<std::int64_t>(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec};
 }
-
-bool EndsWithExtension(std::string_view name, std::string_view extension) {
-  if (extension.starts_with('.')) extension.remove_prefix(1);
-  if (name.size() < extension.size() + 2 || name[name.size() - extension.size() - 1] != '.') return false;
-  return std::equal(extension.begin(), extension.end(), name.end() - static_cast<std::ptrdiff_t>(extension.size()),
-                    [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
-}
-
-// Which paths belong to a source.
-class Chooser {
- public:
-  static Result<Chooser> Create(const FileSource& source) {
-    Chooser chooser;
-    chooser.extensions_ = source.extensions;
-    if (auto r = CompileAll(source.include, chooser.include_); !r) return fail(r.error());
-    if (auto r = CompileAll(source.exclude, chooser.exclude_); !r) return fail(r.error());
-    return chooser;
-  }
-  [[nodiscard]] bool Excludes(std::string_view path) const { return AnyMatches(exclude_, path); }
-  [[nodiscard]] bool ChoosesFile(std::string_view path) const {
-    if (Excludes(path) || (!include_.empty() && !AnyMatches(include_, path))) return false;
-    return extensions_.empty() || std::any_of(extensions_.begin(), extensions_.end(),
-                                              [&](const auto& e) { return EndsWithExtension(path, e); });
-  }
-
- private:
-  static Result<void> CompileAll(const std::vector<std::string>& patterns, std::vector<Glob>& out) {
-    for (const std::string& pattern : patterns) {
-      auto glob = Glob::Compile(pattern);
-      if (!glob) return fail(glob.error());
-      out.push_back(std::move(*glob));
-    }
-    return {};
-  }
-  static bool AnyMatches(const std::vector<Glob>& globs, std::string_view path) {
-    return std::any_of(globs.begin(), globs.end(), [&](const Glob& glob) { return glob.Matches(path); });
-  }
-  std::vector<Glob> include_, exclude_;
-  std::vector<std::string> extensions_;
-};
 
 // A name of a folder. Keys order as whole paths do: a folder's ends in '/'.
 struct Name {
@@ -205,7 +164,7 @@ FileEntry FileListing::Impl::Link(const Level& level, const Name& name, FileEntr
 std::optional<FileEntry> FileListing::Impl::Enter(const Level& level, const Name& name) {
   FileEntry entry;
   entry.path = level.prefix + name.key;
-  if (levels.size() >= kMaxDepth) {
+  if (levels.size() >= kMaxFolders) {
     entry.reason = "too_deep";
     entry.message = "a folder below 128 others is not read";
     return entry;
