@@ -1,6 +1,7 @@
 # millrace_layer(NAME FOLDER [LINK libraries...]): one static library of the .cc files directly in src/FOLDER (and the
-# folders named after SUB), and one test program NAME_tests of the *_test.cc files beside them. A new file needs
-# no registration.
+# folders named after SUB), and one test program NAME_tests of the *_test.cc files beside them. The *_pgtest.cc files need
+# a PostgreSQL and are a program NAME_pgtests. A test_THING.cc is support for tests, of any layer: a library
+# millrace_test_THING. A new file needs no registration.
 find_program(MILLRACE_NICE nice)
 set(MILLRACE_TEST_TIMEOUT 300)
 
@@ -12,9 +13,14 @@ function(millrace_layer name folder)
   endforeach()
   file(GLOB sources CONFIGURE_DEPENDS ${globs})
   set(tests ${sources})
-  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  set(pgtests ${sources})
+  set(supports ${sources})
+  list(FILTER sources EXCLUDE REGEX "_(pg)?test\\.cc$")
   list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "/test_[a-z_]+\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER pgtests INCLUDE REGEX "_pgtest\\.cc$")
+  list(FILTER supports INCLUDE REGEX "/test_[a-z_]+\\.cc$")
   if(NOT sources)
     add_library(millrace_${name} INTERFACE)
     return()
@@ -24,6 +30,16 @@ function(millrace_layer name folder)
   target_link_libraries(millrace_${name} PUBLIC ${ARG_LINK} Threads::Threads)
   if(MILLRACE_TESTS AND tests)
     millrace_test(${name}_tests SOURCES ${tests} LINK millrace_${name})
+  endif()
+  if(MILLRACE_TESTS AND pgtests)
+    millrace_test(${name}_pgtests SOURCES ${pgtests} LINK millrace_${name} millrace_test_cluster LABELS postgres)
+  endif()
+  if(MILLRACE_TESTS)
+    foreach(support ${supports})
+      get_filename_component(stem ${support} NAME_WE)
+      add_library(millrace_${stem} STATIC ${support})
+      target_link_libraries(millrace_${stem} PUBLIC millrace_${name})
+    endforeach()
   endif()
 endfunction()
 

@@ -38,7 +38,7 @@ struct QueueOptions {
 
 // Where jobs are stored.
 struct StorageOptions {
-  std::string url = "./millrace.db";  // a path (SQLite)
+  std::string url = "./millrace.db";  // a path (SQLite), or postgres://user@host:port/database
   std::vector<QueueOptions> queues;
   // For queues that name no capacity, by priority (index: the Priority's number); unset is unbounded.
   std::array<std::optional<std::int64_t>, kPriorityCount> capacity;
@@ -48,6 +48,15 @@ struct StorageOptions {
   // For one priority (index: its number), in place of both.
   std::array<std::optional<int>, kPriorityCount> max_attempts_by_priority;
   std::string owner;  // what the owner lock says of this process, for people
+
+  // PostgreSQL only.
+  std::string password;             // wins over one in the url; never logged or stored
+  std::string schema = "millrace";  // lower-case letters, digits, _
+  std::string listen_url;           // a direct connection for wake-ups, when url goes through a PgBouncer
+  int pool_size = 2;                // connections kept open
+  int max_overflow = 8;             // opened beyond that when all are in use
+  Duration pool_timeout = std::chrono::seconds(30);    // to wait for a free one before an error
+  Duration pool_recycle = std::chrono::seconds(3600);  // age at which one is replaced
 };
 
 // How a worker runs jobs.

@@ -1,0 +1,163 @@
+// Claim: one call takes from a single lane; several lanes need a second one, with the engine's turns between them.
+#include <algorithm>
+#include <unordered_map>
+
+#include "storage/postgres/deal.h"
+#include "storage/postgres/driver_impl.h"
+
+namespace millrace::storage::postgres {
+namespace {
+
+// claim_row's columns, see migrations/001_engine.up.sql.
+enum Column : int {
+  kStep,
+  kId,
+  kRunAt,
+  kCreatedAt,
+  kStartedAt,
+  kToken,
+  kRun,
+  kTimeout,
+  kAttempt,
+  kMaxAttempts,
+  kCrashes,
+  kPriority,
+  kQueue,
+  kKind,
+  kPartitionKey,
+  kUniqueKey,
+  kTags,
+  kArgs,
+};
+
+constexpr std::int64_t kNothing = 0;
+constexpr std::int64_t kClaimed = 1;
+constexpr std::int64_t kCandidate = 2;
+constexpr std::int64_t kRoom = 3;
+
+ClaimedJob ReadJob(const ResultSet::Row& row) {
+  ClaimedJob job;
+  job.id = row.integer(kId);
+  job.token = row.integer(kToken);
+  job.kind = row.text(kKind);
+  job.args = row.text(kArgs);
+  job.queue = row.text(kQueue);
+  job.priority = static_cast<Priority>(row.integer(kPriority));
+  job.attempt = static_cast<int>(row.integer(kAttempt));
+  job.max_attempts = static_cast<int>(row.integer(kMaxAttempts));
+  job.crashes = static_cast<int>(row.integer(kCrashes));
+  job.timeout = Duration(row.integer(kTimeout));
+  job.created_at = row.time(kCreatedAt);
+  job.run_at = row.time(kRunAt);
+  job.claimed_at = row.time(kStartedAt);
+  job.partition_key = row.text(kPartitionKey);
+  job.unique_key = row.text(kUniqueKey);
+  job.run_id = row.integer(kRun);
+  job.tags = TagsFromJson(row.text(kTags));
+  return job;
+}
+
+Claimed ReadClaimed(const ResultSet& rows) {
+  Claimed claimed;
+  claimed.jobs.reserve(static_cast<std::size_t>(rows.rows()));
+  for (int i = 0; i < rows.rows(); ++i) {
+    const ResultSet::Row row = rows.row(i);
+    if (row.integer(kStep) == kClaimed) claimed.jobs.push_back(ReadJob(row));
+    if (row.integer(kStep) == kNothing && !row.is_null(kRunAt)) claimed.next_due = row.time(kRunAt);
+  }
+  return claimed;
+}
+
+Offer ReadOffer(const ResultSet& rows) {
+  Offer offer;
+  for (int i = 0; i < rows.rows(); ++i) {
+    const ResultSet::Row row = rows.row(i);
+    if (row.integer(kStep) == kRoom) {
+      offer.rooms[std::string(row.text(kQueue))] = row.integer(kId);
+    } else if (row.integer(kStep) == kCandidate) {
+      offer.candidates.push_back({row.integer(kId), row.time(kRunAt), std::string(row.text(kQueue)),
+                                  static_cast<Priority>(row.integer(kPriority)), std::string(row.text(kPartitionKey))});
+    } else {
+      offer.now = row.time(kRunAt);
+    }
+  }
+  return offer;
+}
+
+// Into the plan's order; jobs that took the place of ones it named (others had claimed those) come last.
+void Arrange(std::vector<ClaimedJob>& jobs, const std::vector<JobId>& order) {
+  std::unordered_map<JobId, std::size_t> place;
+  for (std::size_t i = 0; i < order.size(); ++i) place[order[i]] = i;
+  const auto place_of = [&](const ClaimedJob& job) {
+    const auto found = place.find(job.id);
+    return found == place.end() ? order.size() : found->second;
+  };
+  std::stable_sort(jobs.begin(), jobs.end(),
+                   [&](const ClaimedJob& a, const ClaimedJob& b) { return place_of(a) < place_of(b); });
+}
+
+}  // namespace
+
+Params Driver::ClaimParams(const ClaimRequest& request) const {
+  Params params;
+  const int held = request.max_held < 0 ? request.max_jobs : std::min(request.max_held, request.max_jobs);
+  params.Text(request.worker.id).Int(request.worker.incarnation).Int4(request.max_jobs).Int4(held);
+  AddFilter(params, request);
+  params.Int(options_.claim_timeout.count());
+  return params;
+}
+
+Result<Claimed> Driver::ClaimPlanned(const ClaimRequest& request, const ResultSet& candidates) {
+  Plan plan;
+  {
+    const std::lock_guard lock(share_mutex_);
+    const int held = request.max_held < 0 ? request.max_jobs : request.max_held;
+    plan = Deal(ReadOffer(candidates), request.max_jobs, held, fair_share_);
+  }
+  std::vector<std::string> queues;
+  std::vector<std::int16_t> priorities;
+  std::vector<std::int32_t> quotas;
+  for (const Plan::Quota& quota : plan.quotas) {
+    queues.push_back(quota.queue);
+    priorities.push_back(static_cast<std::int16_t>(quota.priority));
+    quotas.push_back(quota.jobs);
+  }
+  Params params;
+  params.Text(request.worker.id).Int(request.worker.incarnation).Texts(std::span<const std::string>(queues));
+  params.Int2s(priorities).Int4s(quotas).Ints(plan.partitioned).Int(options_.claim_timeout.count());
+  MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.claim_plan, params));
+  Claimed claimed = ReadClaimed(rows);
+  Arrange(claimed.jobs, plan.order);
+  // Others were quicker: there may be more where that came from.
+  claimed.more = claimed.jobs.size() < plan.order.size();
+  return claimed;
+}
+
+Result<Claimed> Driver::FinishClaim(const ClaimRequest& request, const ResultSet& rows, std::uint64_t seen) {
+  Claimed claimed;
+  const auto step = rows.empty() ? kNothing : rows.row(0).integer(kStep);
+  if (step == kNothing || step == kClaimed) {
+    claimed = ReadClaimed(rows);
+    const std::lock_guard lock(share_mutex_);
+    if (!claimed.jobs.empty()) {
+      // One lane: its turns change nothing but that lanes without work keep no credit.
+      engine::LaneWaits waits;
+      waits[static_cast<std::size_t>(claimed.jobs.front().priority)] = Duration(0);
+      (void)fair_share_.Next(waits);
+    }
+    if (static_cast<int>(claimed.jobs.size()) < request.max_jobs) (void)fair_share_.Next({});
+  } else {
+    MILLRACE_ASSIGN(claimed, ClaimPlanned(request, rows));
+  }
+  claimed.more = claimed.more || static_cast<int>(claimed.jobs.size()) == request.max_jobs;
+  NoteClaim(request, claimed, seen);
+  return claimed;
+}
+
+Result<Claimed> Driver::Claim(const ClaimRequest& request) {
+  const std::uint64_t seen = WorkSeen();
+  MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.claim, ClaimParams(request)));
+  return FinishClaim(request, rows, seen);
+}
+
+}  // namespace millrace::storage::postgres

@@ -1,0 +1,130 @@
+#include "storage/postgres/columns.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/json.h"
+
+namespace millrace::storage::postgres {
+namespace {
+
+std::optional<std::string_view> NullIfEmpty(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional<std::string_view>(text);
+}
+
+template <class Out, class Get>
+std::vector<Out> Column(std::span<const NewJob* const> jobs, const Get& get) {
+  std::vector<Out> column;
+  column.reserve(jobs.size());
+  for (const NewJob* job : jobs) column.push_back(get(*job));
+  return column;
+}
+
+// Length of the UTF-8 sequence at `at`, or 0 when there is none.
+std::size_t SequenceAt(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(at);
+  if (first < 0x80) return 1;
+  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || at + length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(at + i) & 0xC0) != 0x80) return 0;
+  }
+  const unsigned char second = byte(at + 1);
+  const bool overlong = (first == 0xE0 && second < 0xA0) || (first == 0xF0 && second < 0x90);
+  const bool beyond = (first == 0xED && second > 0x9F) || (first == 0xF4 && second > 0x8F);
+  return overlong || beyond ? 0 : length;
+}
+
+void AddTimes(Params& params, std::span<const NewJob* const> jobs) {
+  const bool timed = std::any_of(jobs.begin(), jobs.end(), [](const NewJob* job) { return job->run_at || job->delay; });
+  if (!timed) {
+    params.UntypedNull().UntypedNull();
+    return;
+  }
+  params.Times(Column<std::optional<Time>>(jobs, [](const NewJob& job) { return job.run_at; }));
+  params.Ints(Column<std::int64_t>(
+      jobs, [](const NewJob& job) { return job.run_at ? 0 : job.delay.value_or(Duration(0)).count(); }));
+}
+
+}  // namespace
+
+std::string CleanText(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = text[at] == '\0' ? 0 : SequenceAt(text, at);
+    if (length == 0) {
+      out += "\xEF\xBF\xBD";
+      ++at;
+    } else {
+      out += text.substr(at, length);
+      at += length;
+    }
+  }
+  return out;
+}
+
+std::string TagsToJson(const std::vector<std::string>& tags) {
+  std::string out;
+  for (const std::string& tag : tags) out += (out.empty() ? "[" : ",") + base::JsonQuote(tag);
+  return out.empty() ? out : out + ']';
+}
+
+std::vector<std::string> TagsFromJson(std::string_view text) {
+  std::vector<std::string> tags;
+  if (text.empty()) return tags;
+  auto parsed = base::ParseJson(text);
+  if (!parsed || !parsed->is_array()) return tags;
+  for (const auto& tag : parsed->get_array()) {
+    if (tag.is_string()) tags.emplace_back(tag.get_string());
+  }
+  return tags;
+}
+
+std::vector<std::int64_t> ParseIds(std::string_view text) {
+  std::vector<std::int64_t> ids;
+  while (!text.empty()) {
+    std::int64_t id = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error == std::errc()) ids.push_back(id);
+    text.remove_prefix(std::min(text.size(), static_cast<std::size_t>(end - text.data()) + 1));
+  }
+  return ids;
+}
+
+void AddJobs(Params& params, std::span<const NewJob* const> jobs, bool with_runs) {
+  params.Texts(Column<std::string_view>(jobs, [](const NewJob& job) -> std::string_view { return job.kind; }));
+  params.Texts(Column<std::string_view>(jobs, [](const NewJob& job) -> std::string_view { return job.args; }));
+  params.Texts(Column<std::string_view>(jobs, [](const NewJob& job) -> std::string_view { return job.queue; }));
+  params.Int2s(Column<std::int16_t>(jobs, [](const NewJob& job) { return static_cast<std::int16_t>(job.priority); }));
+  AddTimes(params, jobs);
+  params.Int4s(Column<std::int32_t>(jobs, [](const NewJob& job) { return job.max_attempts; }));
+  params.Int4s(Column<std::int32_t>(jobs, [](const NewJob& job) { return job.max_crashes; }));
+  params.Ints(Column<std::int64_t>(jobs, [](const NewJob& job) { return job.timeout.count(); }));
+  params.NullableTexts(
+      Column<std::optional<std::string_view>>(jobs, [](const NewJob& job) { return NullIfEmpty(job.partition_key); }));
+  params.NullableTexts(
+      Column<std::optional<std::string_view>>(jobs, [](const NewJob& job) { return NullIfEmpty(job.unique_key); }));
+  if (with_runs) params.Ints(Column<std::int64_t>(jobs, [](const NewJob& job) { return job.run_id; }));
+  const auto tags = Column<std::string>(jobs, [](const NewJob& job) { return TagsToJson(job.tags); });
+  std::vector<std::optional<std::string_view>> views;
+  views.reserve(tags.size());
+  for (const std::string& text : tags) views.push_back(NullIfEmpty(text));
+  params.NullableTexts(views);
+}
+
+void AddFilter(Params& params, const ClaimRequest& request) {
+  if (request.queues.empty()) {
+    params.UntypedNull();
+  } else {
+    params.Texts(std::span<const std::string>(request.queues));
+  }
+  std::vector<std::int16_t> priorities;
+  for (int p = 0; p < kPriorityCount; ++p) {
+    if (request.priorities.Has(static_cast<Priority>(p))) priorities.push_back(static_cast<std::int16_t>(p));
+  }
+  params.Int2s(priorities);
+}
+
+}  // namespace millrace::storage::postgres

@@ -1,0 +1,146 @@
+// The driver's class, shared by the files that implement its methods, in the order of a job's life: enqueue.cc,
+// claim.cc, wait.cc, report.cc, workers.cc, rescue.cc, requests.cc, inspect.cc, runs.cc.
+//
+// It keeps no state that matters: what is in memory (turns between lanes, who is idle) may be lost at any moment.
+// Thread-safe: each call takes a connection of its own from the pool.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "base/try.h"
+#include "storage/postgres/columns.h"
+#include "storage/postgres/driver.h"
+#include "storage/postgres/listener.h"
+#include "storage/postgres/pool.h"
+#include "storage/postgres/statements.h"
+
+namespace millrace::storage::postgres {
+
+class Driver : public Storage {
+ public:
+  Driver(StorageOptions options, PoolOptions pool, ConnectOptions listen);
+
+  // Configures the options' queues, makes history's next partitions, starts listening.
+  Result<void> Start();
+
+  Result<Time> Now() override;
+  [[nodiscard]] std::string_view Name() const override { return "postgresql"; }
+  Result<std::vector<Enqueued>> Enqueue(std::span<const NewJob> jobs) override;
+  Wake WaitForWork(const ClaimRequest& filter, Duration timeout, std::stop_token stop) override;
+  Result<Claimed> Claim(const ClaimRequest& request) override;
+  Result<Accepted> ReportOutcomes(const WorkerRef& worker, std::span<const Report> reports) override;
+  Result<Exchange> ReportAndClaim(std::span<const Report> reports, const ClaimRequest& request) override;
+  Result<void> Transact(const std::function<Result<void>(Transaction&)>& body) override;
+  Result<void> Read(const std::function<Result<void>(SqlSession&)>& body) override;
+  Result<std::vector<Enqueued>> EmitNow(const WorkerRef& worker, JobId id, int attempt, std::int64_t token,
+                                        std::span<const NewJob> jobs) override;
+  Result<WorkerRef> RegisterWorker(const WorkerInfo& info) override;
+  Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state,
+                                   std::span<const JobProgress> progress) override;
+  Result<void> StopWorker(const WorkerRef& worker) override;
+  Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace) override;
+  Result<std::vector<JobId>> Cancel(const JobFilter& filter) override;
+  Result<std::vector<JobId>> RetryDead(const JobFilter& filter) override;
+  Result<std::int64_t> PurgeDead(Time before) override;
+  Result<std::int64_t> DeleteFinished(Time before, int limit) override;
+  Result<void> PauseQueue(const std::string& queue, bool paused) override;
+  Result<void> ConfigureQueues(std::span<const QueueOptions> queues) override;
+  Result<std::optional<Job>> GetJob(JobId id) override;
+  Result<std::vector<Job>> ListJobs(const JobFilter& filter) override;
+  Result<std::vector<Attempt>> Attempts(JobId id) override;
+  Result<std::vector<QueueRow>> Queues() override;
+  Result<std::vector<WorkerRow>> Workers() override;
+  Result<std::set<std::string>> KnownKinds() override;
+  Result<StartedRun> StartRun(const RunSpec& spec) override;
+  Result<std::optional<RunRow>> GetRun(RunId id) override;
+  Result<std::vector<RunRow>> ListRuns(int limit) override;
+  Result<void> CancelRun(RunId id) override;
+
+ private:
+  friend class DriverTransaction;
+
+  // ---- driver.cc
+  // One statement in a transaction of its own; run again when it lost a race with another transaction.
+  Result<ResultSet> Run(const Query& query, const Params& params);
+  Result<std::vector<ResultSet>> RunTogether(std::span<const Call> calls);
+  // Starts final stages of runs that a committed transaction may have emptied.
+  Result<void> AdvanceRuns(const std::vector<RunId>& runs);
+
+  // ---- enqueue.cc
+  [[nodiscard]] Params EnqueueParams(std::span<const NewJob> jobs) const;
+  // In the connection's open transaction.
+  Result<std::vector<Enqueued>> EnqueueOn(Connection& connection, std::span<const NewJob> jobs);
+
+  // ---- claim.cc
+  [[nodiscard]] Params ClaimParams(const ClaimRequest& request) const;
+  // `seen`: of work_, before the claim.
+  Result<Claimed> FinishClaim(const ClaimRequest& request, const ResultSet& rows, std::uint64_t seen);
+  Result<Claimed> ClaimPlanned(const ClaimRequest& request, const ResultSet& candidates);
+  void NoteClaim(const ClaimRequest& request, const Claimed& claimed, std::uint64_t seen);
+
+  // ---- wait.cc
+  void OnNotification(std::string_view payload);
+  std::uint64_t WorkSeen();
+  Result<bool> DeclareIdle(const ClaimRequest& filter);
+  struct Looked {
+    bool work = false;
+    std::optional<Duration> due;  // from now
+    bool settled = false;
+  };
+  Result<Looked> Look(const ClaimRequest& filter, std::string& bound);
+
+  // ---- report.cc
+  // In the connection's open transaction; `finished` gets runs that may be over once it commits.
+  Result<Accepted> ReportOn(Connection& connection, const WorkerRef& worker, std::span<const Report> reports,
+                            std::vector<RunId>& finished);
+  Result<void> CheckEmits(Connection& connection, const WorkerRef& worker, std::span<const Report> reports,
+                          std::vector<bool>& refused);
+  Result<std::vector<bool>> Refused(const WorkerRef& worker, std::span<const Report> reports);
+  static Params ReportParams(const WorkerRef& worker, std::span<const Report> reports,
+                             const std::vector<bool>& refused);
+  static Accepted ReadAccepted(const ResultSet& rows, const std::vector<bool>& refused, std::vector<RunId>& finished);
+
+  // ---- rescue.cc
+  struct Verdicts;
+  [[nodiscard]] Verdicts JudgeRescued(const ResultSet& rows);
+
+  // ---- requests.cc
+  Result<std::vector<JobId>> CancelIds(const std::vector<JobId>& ids);
+  Result<void> ConfigureOne(const QueueOptions& options);
+
+  // ---- runs.cc
+  Result<std::vector<RunRow>> ReadRuns(RunId id, int limit);
+
+  const StorageOptions options_;
+  const Statements statements_;
+  const ConnectOptions listen_;
+  Pool pool_;
+
+  std::mutex share_mutex_;
+  engine::FairShare fair_share_;
+
+  std::mutex retries_mutex_;
+  std::map<std::string, RetryPolicy> queue_retries_;
+
+  // Notifications that may mean work, and what each worker of this process knows of them. Its mutex is taken last.
+  struct Waiting {
+    std::uint64_t seen = 0;  // of work_, at the worker's latest claim
+    bool idle = false;       // an idle_worker row says so
+    bool settled = false;    // producers that might not have seen that row have ended
+    int full_claims = 0;     // one after the other
+  };
+  std::mutex work_mutex_;
+  std::condition_variable_any work_changed_;
+  std::uint64_t work_ = 0;
+  std::map<std::int64_t, Waiting> waiting_;  // by incarnation
+
+  std::unique_ptr<Listener> listener_;  // last: its thread uses the rest
+};
+
+// Jobs a filter asks for, in order of id: their ids, or whole.
+Result<std::vector<Job>> FindJobs(Connection& connection, std::string_view schema, const JobFilter& filter);
+
+}  // namespace millrace::storage::postgres

@@ -1,0 +1,180 @@
+-- Workers: a row for each life of a worker, a heartbeat for each interval, never per job.
+
+CREATE OR REPLACE FUNCTION @schema@.register_worker(worker_id text, of_type text, of_host text, of_pid bigint,
+                                                    of_slots int, of_timeouts jsonb, kinds text[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog AS $$
+DECLARE
+  t timestamptz := clock();
+  life bigint;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('@schema@ worker ' || worker_id, 0));
+  UPDATE worker SET superseded = true WHERE id = worker_id AND NOT superseded;
+  INSERT INTO worker (id, type, host, pid, slots, state, started_at, last_heartbeat, timeouts)
+  VALUES (worker_id, of_type, of_host, of_pid, of_slots, 0, t, t, of_timeouts) RETURNING incarnation INTO life;
+  INSERT INTO kind (name)
+  SELECT k FROM unnest(kinds) AS k WHERE NOT EXISTS (SELECT FROM kind WHERE name = k) ORDER BY 1 ON CONFLICT DO NOTHING;
+  RETURN life;
+END $$;
+
+-- NULL when the worker was superseded or has stopped; else the jobs it runs that somebody asked to cancel.
+CREATE OR REPLACE FUNCTION @schema@.heartbeat(worker_id text, of_incarnation bigint, of_state smallint, ids bigint[],
+                                              attempts int[], tokens bigint[], fractions float8[], messages text[])
+RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+  UPDATE worker SET last_heartbeat = clock(), state = of_state
+  WHERE incarnation = of_incarnation AND id = worker_id AND state <> 2 AND NOT superseded;
+  IF NOT FOUND THEN RETURN NULL; END IF;
+  UPDATE job AS j SET progress = r.fraction, progress_message = r.message
+  FROM unnest(ids, attempts, tokens, fractions, messages) AS r (id, attempt, token, fraction, message)
+  WHERE j.id = r.id AND j.attempt = r.attempt AND j.token = r.token AND j.incarnation = of_incarnation AND j.state = 3;
+  RETURN ARRAY(SELECT id FROM job WHERE incarnation = of_incarnation AND cancel_requested AND state = 3 ORDER BY id);
+END $$;
+
+-- Releases what the worker still holds; not an attempt. Runs that may be over come back.
+CREATE OR REPLACE FUNCTION @schema@.stop_worker(worker_id text, of_incarnation bigint) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+  held record;
+  n int;
+BEGIN
+  UPDATE worker SET state = 2
+  WHERE incarnation = of_incarnation AND id = worker_id AND state <> 2 AND NOT superseded;
+  IF NOT FOUND THEN RETURN '{}'; END IF;
+  DELETE FROM idle_worker WHERE incarnation = of_incarnation;
+  UPDATE leader SET expires_at = clock() WHERE incarnation = of_incarnation;
+  SELECT array_agg(j.id ORDER BY j.id) AS ids, array_agg(j.attempt ORDER BY j.id) AS attempts,
+         array_agg(j.token ORDER BY j.id) AS tokens, array_agg(DISTINCT j.run) AS runs INTO held
+  FROM lease AS l, unnest(l.jobs) AS i JOIN job AS j ON j.id = i
+  WHERE l.incarnation = of_incarnation AND j.token = l.token AND j.state = 3;
+  n := coalesce(cardinality(held.ids), 0);
+  IF n = 0 THEN RETURN '{}'; END IF;
+  PERFORM end_attempts(of_incarnation, held.ids, held.attempts, held.tokens, array_fill(2::smallint, ARRAY[n]),
+                       array_fill(-1::bigint, ARRAY[n]), array_fill(1, ARRAY[n]), array_fill(0, ARRAY[n]),
+                       array_fill(NULL::text, ARRAY[n]), array_fill(NULL::text, ARRAY[n]),
+                       array_fill(NULL::text, ARRAY[n]));
+  RETURN array_remove(held.runs, NULL);
+END $$;
+
+-- Running jobs to be taken back: of workers silent for longer than `stale`, and those past their deadline plus `grace`.
+CREATE OR REPLACE FUNCTION @schema@.to_rescue(stale bigint, grace bigint)
+RETURNS TABLE (silent boolean, id bigint, attempt int, token bigint, worker text, max_attempts int, crashes int,
+               max_crashes int, priority smallint, queue text, cancel_requested boolean, run bigint)
+LANGUAGE sql STABLE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+  WITH t (now) AS MATERIALIZED (SELECT clock()),
+  found AS (
+    SELECT j.*, w.id AS worker_id, t.now - w.last_heartbeat > stale * interval '1 microsecond' AS silent
+    FROM t, lease AS l JOIN worker AS w ON w.incarnation = l.incarnation, unnest(l.jobs) AS i JOIN job AS j ON j.id = i
+    WHERE (t.now - w.last_heartbeat > stale * interval '1 microsecond'
+           OR l.deadline + grace * interval '1 microsecond' < t.now)
+      AND j.token = l.token AND j.state = 3
+      AND (t.now - w.last_heartbeat > stale * interval '1 microsecond'
+           OR j.deadline + grace * interval '1 microsecond' < t.now)
+  )
+  SELECT silent, id, attempt, token, worker_id, max_attempts, crashes, max_crashes, priority, queue, cancel_requested, run
+  FROM found ORDER BY silent DESC, id
+$$;
+
+-- Takes back what to_rescue found, and what the engine made of it, unless a heartbeat came meanwhile. Then: silent workers
+-- are lost, leases left behind by their jobs' ends go, and earliest deadlines are those of what still runs.
+CREATE OR REPLACE FUNCTION @schema@.rescue(stale bigint, silent boolean[], ids bigint[], attempts int[], tokens bigint[],
+                                           to_states smallint[], delays bigint[], uncounted int[], crashed int[],
+                                           outcomes text[], errors text[]) RETURNS boolean[]
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  t timestamptz;
+  accepted boolean[] := '{}';
+  still record;
+BEGIN
+  IF cardinality(ids) > 0 THEN
+    PERFORM FROM lease WHERE token = ANY (tokens) ORDER BY token FOR UPDATE;
+    t := clock();
+    -- Spoil the token of those whose worker has spoken.
+    tokens := ARRAY(
+      SELECT CASE WHEN s AND NOT EXISTS (
+                 SELECT FROM lease AS l JOIN worker AS w ON w.incarnation = l.incarnation
+                 WHERE l.token = k AND t - w.last_heartbeat > stale * interval '1 microsecond') THEN -1 ELSE k END
+      FROM unnest(tokens, silent) WITH ORDINALITY AS r (k, s, o) ORDER BY o);
+    accepted := end_attempts(NULL, ids, attempts, tokens, to_states, delays, uncounted, crashed, outcomes, errors,
+                             array_fill(NULL::text, ARRAY[cardinality(ids)]));
+    UPDATE lease AS l SET deadline = j.deadline
+    FROM (SELECT l.token, min(j.deadline) AS deadline
+          FROM lease AS l, unnest(l.jobs) AS i JOIN job AS j ON j.id = i
+          WHERE l.token = ANY (tokens) AND j.token = l.token AND j.state = 3 GROUP BY l.token) AS j
+    WHERE l.token = j.token;
+  END IF;
+  t := clock();
+  UPDATE worker SET state = 3
+  WHERE state IN (0, 1) AND NOT superseded AND t - last_heartbeat > stale * interval '1 microsecond';
+  DELETE FROM idle_worker AS i USING worker AS w
+  WHERE w.incarnation = i.incarnation
+    AND (w.state IN (2, 3) OR w.superseded OR t - w.last_heartbeat > stale * interval '1 microsecond');
+  RETURN accepted;
+END $$;
+
+-- Takes or renews the leadership of a scope for `ttl` microseconds: the epoch, or 0 when another holds it.
+CREATE OR REPLACE FUNCTION @schema@.lead(of_scope text, of_incarnation bigint, ttl bigint) RETURNS bigint
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog AS $$
+DECLARE
+  t timestamptz := clock();
+  held bigint;
+BEGIN
+  INSERT INTO leader AS l (scope, incarnation, epoch, expires_at)
+  VALUES (of_scope, of_incarnation, 1, t + ttl * interval '1 microsecond')
+  ON CONFLICT (scope) DO UPDATE SET incarnation = of_incarnation, expires_at = excluded.expires_at,
+    epoch = l.epoch + (l.incarnation <> of_incarnation OR l.expires_at <= t)::int
+  WHERE l.incarnation = of_incarnation OR l.expires_at <= t
+  RETURNING epoch INTO held;
+  RETURN coalesce(held, 0);
+END $$;
+
+CREATE OR REPLACE FUNCTION @schema@.resign(of_scope text, of_incarnation bigint) RETURNS void
+LANGUAGE sql SET search_path = @schema@, pg_catalog AS $$
+  UPDATE leader SET expires_at = clock() WHERE scope = of_scope AND incarnation = of_incarnation
+$$;
+
+-- Says that this worker found nothing and wants to be told, and looks once more. fresh: it was not idle before, so
+-- producers that looked earlier may not tell it: see settle_idle.
+CREATE OR REPLACE FUNCTION @schema@.declare_idle(of_incarnation bigint, of_queues text[], of_priorities smallint[])
+RETURNS boolean
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET synchronous_commit = off AS $$
+BEGIN
+  INSERT INTO idle_worker (incarnation, queues, priorities) VALUES (of_incarnation, of_queues, of_priorities)
+  ON CONFLICT DO NOTHING;
+  RETURN FOUND;
+END $$;
+
+-- Whether a claim might find something now, when something will be due, and whether every transaction that was there when
+-- `bound` was taken has ended (bound NULL: takes one). wait: microseconds to due.
+CREATE OR REPLACE FUNCTION @schema@.look(of_incarnation bigint, of_queues text[], of_priorities smallint[],
+                                         INOUT bound xid8, OUT work boolean, OUT due timestamptz, OUT settled boolean,
+                                         OUT wait bigint)
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off
+SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  t timestamptz := clock();
+BEGIN
+  IF bound IS NULL THEN bound := pg_current_xact_id(); END IF;
+  -- Before the look, which must see what those transactions left.
+  settled := pg_snapshot_xmin(pg_current_snapshot()) >= bound;
+  work := EXISTS (
+    SELECT FROM lanes() AS l LEFT JOIN queue AS q ON q.name = l.queue
+    WHERE (of_queues IS NULL OR l.queue = ANY (of_queues)) AND l.priority = ANY (of_priorities)
+      AND q.paused IS NOT TRUE
+      AND CASE WHEN l.partitioned
+            THEN EXISTS (
+              SELECT FROM partition_lane AS h JOIN partition AS p ON p.key = h.key
+              WHERE h.queue = l.queue AND h.priority = l.priority AND h.run_at <= t AND p.holder IN (0, of_incarnation)
+                AND EXISTS (SELECT FROM job AS j WHERE j.state IN (1, 2, 4) AND j.partition_key = h.key
+                            AND j.queue = h.queue AND j.priority = h.priority AND j.run_at <= t))
+            ELSE EXISTS (SELECT FROM job AS j WHERE j.state IN (1, 2, 4) AND j.partition_key IS NULL
+                         AND j.queue = l.queue AND j.priority = l.priority AND j.run_at <= t)
+          END
+      AND ((q.concurrency IS NULL AND q.rate_limit IS NULL) OR queue_room(q, t) > 0));
+  IF NOT work THEN
+    due := (nothing_claimed(t)).run_at;
+    wait := extract(epoch FROM due - t) * 1000000;
+  END IF;
+END $$;

@@ -1,0 +1,2 @@
+-- Everything the engine has, jobs included.
+DROP SCHEMA @schema@ CASCADE;

@@ -1,0 +1,117 @@
+// Connections kept open and handed out one at a time.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/postgres/connection.h"
+
+namespace millrace::storage::postgres {
+
+struct PoolOptions {
+  ConnectOptions connect;
+  int size = 2;                                             // kept open when idle
+  int max_overflow = 8;                                     // opened beyond that when all are in use
+  Duration timeout = std::chrono::seconds(30);              // to wait for a free one
+  Duration recycle = std::chrono::seconds(3600);            // age at which one is replaced; 0: never
+  Duration check_after = std::chrono::seconds(5);           // idle for longer: looked at before it is handed out
+  Duration overflow_idle = std::chrono::seconds(60);        // idle for longer: those beyond size are closed
+  Duration connect_pause = std::chrono::milliseconds(200);  // after a failed connect: others fail at once for so long
+};
+
+// A pool of at most size + max_overflow connections, opened when needed. Waiters are served in the order they came.
+// Thread-safe. Must outlive its Leases.
+class Pool {
+ public:
+  // A connection lent. Returned when destroyed: an open transaction is rolled back, a broken connection closed.
+  // Move-only; used by one thread at a time.
+  class Lease {
+   public:
+    Lease() = default;
+    Lease(Lease&&) noexcept = default;
+    Lease& operator=(Lease&& other) noexcept;
+    ~Lease() { Return(); }
+    Connection* operator->() const { return connection_.get(); }
+    Connection& operator*() const { return *connection_; }
+    explicit operator bool() const { return connection_ != nullptr; }
+    void Return();
+
+   private:
+    friend class Pool;
+    Lease(Pool* pool, std::unique_ptr<Connection> connection, std::chrono::steady_clock::time_point opened)
+        : pool_(pool), connection_(std::move(connection)), opened_(opened) {}
+
+    Pool* pool_ = nullptr;
+    std::unique_ptr<Connection> connection_;
+    std::chrono::steady_clock::time_point opened_;
+  };
+
+  struct Stats {
+    int size = 0;     // open connections
+    int idle = 0;     // of them, free
+    int active = 0;   // of them, lent (or being opened)
+    int waiting = 0;  // threads waiting for one
+    int max = 0;      // size + max_overflow
+    std::int64_t opened = 0;
+    std::int64_t recycled = 0;  // replaced because of their age
+    std::int64_t failed = 0;    // could not be opened
+    Duration total_wait{0};     // of all calls of Acquire for a free one
+  };
+
+  explicit Pool(PoolOptions options);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // A connection that is open, as far as can be seen without asking the server. Fails with kTimeout when none became
+  // free in time (the message counts them and names the settings), and with Connection::Open's errors; after one of
+  // those, further attempts within connect_pause are refused at once with the same error.
+  Result<Lease> Acquire();
+
+  // Closes what is idle; what is lent is closed when it comes back unless it was opened after this call.
+  void CloseIdle();
+
+  [[nodiscard]] Stats stats() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Idle {
+    std::unique_ptr<Connection> connection;
+    Clock::time_point opened;
+    Clock::time_point since;
+  };
+  struct Waiter {
+    std::condition_variable granted_signal;
+    bool granted = false;
+  };
+
+  [[nodiscard]] int max() const { return options_.size + options_.max_overflow; }
+  Result<void> TakeSlot();
+  Error NoneFree() const;
+  void GiveSlotBack();
+  std::optional<Idle> TakeIdle();
+  bool Usable(Idle& idle);
+  Result<Lease> OpenNew();
+  void GiveBack(std::unique_ptr<Connection> connection, Clock::time_point opened);
+  std::vector<Idle> TakeSurplus(Clock::time_point now);
+
+  const PoolOptions options_;
+  std::string place_;  // "host:port/database", for messages
+  mutable std::mutex mutex_;
+  std::deque<Idle> idle_;        // the latest returned at the back, which is handed out first
+  std::deque<Waiter*> waiters_;  // the longest waiting at the front
+  int active_ = 0;
+  Stats counts_;
+  std::optional<Error> connect_error_;
+  Clock::time_point connect_error_until_;
+  Clock::time_point closed_before_;  // connections opened earlier are not kept
+};
+
+}  // namespace millrace::storage::postgres

@@ -1,0 +1,187 @@
+#include <gmock/gmock.h>
+
+#include <future>
+#include <thread>
+
+#include "storage/postgres/pg_fixture.h"
+#include "storage/postgres/pool.h"
+
+namespace millrace::storage::postgres {
+namespace {
+
+using ::testing::HasSubstr;
+
+class PgPoolTest : public PgTest {
+ protected:
+  void SetUp() override {
+    PgTest::SetUp();
+    pool_options_.connect = options_;
+    pool_options_.size = 1;
+    pool_options_.max_overflow = 1;
+  }
+  static Pool::Lease Take(Pool& pool) {
+    auto lease = pool.Acquire();
+    if (!lease) throw std::runtime_error(lease.error().message);
+    return std::move(*lease);
+  }
+  // Until so many threads stand in the queue.
+  static void AwaitWaiting(const Pool& pool, int count) {
+    while (pool.stats().waiting != count) std::this_thread::yield();
+  }
+  PoolOptions pool_options_;
+};
+
+TEST_F(PgPoolTest, AReturnedConnectionIsHandedOutAgain) {
+  Pool pool(pool_options_);
+  int backend = 0;
+  {
+    auto lease = Take(pool);
+    backend = lease->backend_pid();
+    EXPECT_EQ(pool.stats().active, 1);
+  }
+  EXPECT_EQ(pool.stats().idle, 1);
+  EXPECT_EQ(Take(pool)->backend_pid(), backend);
+  EXPECT_EQ(pool.stats().opened, 1);
+}
+
+TEST_F(PgPoolTest, AnOpenTransactionIsRolledBackOnReturn) {
+  Pool pool(pool_options_);
+  Execute(*Take(pool), "CREATE TABLE t (x int8)");
+  {
+    auto lease = Take(pool);
+    ASSERT_TRUE(lease->Begin().has_value());
+    Execute(*lease, "INSERT INTO t VALUES (1)");
+  }
+  auto lease = Take(pool);
+  EXPECT_FALSE(lease->in_transaction());
+  EXPECT_EQ(Number(*lease, "SELECT count(*) FROM t"), 0);
+  EXPECT_EQ(pool.stats().opened, 1);
+}
+
+TEST_F(PgPoolTest, WhenAllAreInUseTheMessageSaysSo) {
+  pool_options_.timeout = std::chrono::milliseconds(30);
+  Pool pool(pool_options_);
+  auto one = Take(pool);
+  auto two = Take(pool);
+  auto third = pool.Acquire();
+  ASSERT_FALSE(third.has_value());
+  EXPECT_EQ(third.error().code, ErrorCode::kTimeout);
+  EXPECT_THAT(third.error().message, HasSubstr(Database() + " became free within 30ms: 2 of 2 in use, 1 waiting; raise "
+                                                            "storage.pool_size or max_overflow"));
+  EXPECT_GE(pool.stats().total_wait, std::chrono::milliseconds(30));
+  EXPECT_EQ(pool.stats().waiting, 0);
+  one.Return();
+  EXPECT_TRUE(pool.Acquire().has_value());
+}
+
+TEST_F(PgPoolTest, WaitersAreServedInTheOrderTheyCame) {
+  pool_options_.max_overflow = 0;
+  Pool pool(pool_options_);
+  auto held = Take(pool);
+  std::mutex mutex;
+  std::vector<int> order;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 5; ++i) {
+    threads.emplace_back([&, i] {
+      auto lease = Take(pool);
+      const std::lock_guard lock(mutex);
+      order.push_back(i);
+    });
+    AwaitWaiting(pool, i + 1);
+  }
+  held.Return();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(order, ::testing::ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_EQ(pool.stats().opened, 1);
+}
+
+TEST_F(PgPoolTest, ManyThreadsNeverHoldMoreThanThereAre) {
+  pool_options_.size = 2;
+  pool_options_.max_overflow = 2;
+  Pool pool(pool_options_);
+  std::atomic<int> holding{0};
+  std::atomic<int> most{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 50; ++round) {
+        auto lease = Take(pool);
+        const int now = ++holding;
+        for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+        }
+        EXPECT_EQ(Number(*lease, "SELECT 7"), 7);
+        --holding;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LE(most.load(), 4);
+  EXPECT_LE(pool.stats().opened, 4);
+  EXPECT_EQ(pool.stats().active, 0);
+}
+
+TEST_F(PgPoolTest, ATerminatedConnectionIsReplaced) {
+  pool_options_.check_after = Duration(0);
+  Pool pool(pool_options_);
+  auto other = Open();
+  int backend = 0;
+  {
+    auto lease = Take(pool);
+    backend = lease->backend_pid();
+  }
+  Terminate(*other, backend);
+  EXPECT_EQ(Number(*Take(pool), "SELECT 1"), 1) << "noticed before it is handed out";
+  {
+    auto lease = Take(pool);
+    Terminate(*other, lease->backend_pid());
+    EXPECT_EQ(RunError(*lease, "SELECT 1").code, ErrorCode::kDatabaseUnavailable);
+  }
+  EXPECT_EQ(pool.stats().idle, 0) << "a broken one is not kept";
+  EXPECT_EQ(Number(*Take(pool), "SELECT 1"), 1);
+  EXPECT_EQ(pool.stats().opened, 3);
+}
+
+TEST_F(PgPoolTest, AnOldConnectionIsReplaced) {
+  pool_options_.recycle = Duration(1);
+  Pool pool(pool_options_);
+  const int first = Take(pool)->backend_pid();
+  EXPECT_NE(Take(pool)->backend_pid(), first);
+  EXPECT_EQ(pool.stats().recycled, 1);
+  EXPECT_EQ(pool.stats().opened, 2);
+}
+
+TEST_F(PgPoolTest, ConnectionsBeyondTheSizeAreClosedWhenIdle) {
+  pool_options_.overflow_idle = Duration(0);
+  Pool pool(pool_options_);
+  auto one = Take(pool);
+  auto two = Take(pool);
+  EXPECT_EQ(pool.stats().size, 2);
+  one.Return();
+  two.Return();
+  EXPECT_EQ(pool.stats().size, 1);
+  pool.CloseIdle();
+  EXPECT_EQ(pool.stats().size, 0);
+}
+
+TEST_F(PgPoolTest, AfterAFailedConnectOthersFailAtOnce) {
+  pool_options_.connect.url = TestCluster::Get().Url("millrace_later");
+  pool_options_.connect_pause = std::chrono::hours(1);
+  Pool pool(pool_options_);
+  const auto first = pool.Acquire();
+  ASSERT_FALSE(first.has_value());
+  EXPECT_EQ(first.error().code, ErrorCode::kNotFound);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(pool.Acquire().error().message, first.error().message);
+  EXPECT_EQ(pool.stats().failed, 1) << "the server was asked once";
+  EXPECT_EQ(pool.stats().active, 0);
+
+  pool_options_.connect_pause = Duration(0);
+  Pool eager(pool_options_);
+  EXPECT_FALSE(eager.Acquire().has_value());
+  TestCluster::Get().Execute("CREATE DATABASE millrace_later");
+  EXPECT_TRUE(eager.Acquire().has_value());
+  eager.CloseIdle();
+  TestCluster::Get().Execute("DROP DATABASE millrace_later WITH (FORCE)");
+}
+
+}  // namespace
+}  // namespace millrace::storage::postgres

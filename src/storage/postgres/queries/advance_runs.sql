@@ -1,0 +1,1 @@
+SELECT @schema@.advance_runs($1)

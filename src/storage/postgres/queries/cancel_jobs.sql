@@ -1,0 +1,1 @@
+SELECT array_to_string(@schema@.cancel_jobs($1), ' ')

@@ -1,0 +1,1 @@
+SELECT * FROM @schema@.claim_plan($1, $2, $3, $4, $5, $6, $7)

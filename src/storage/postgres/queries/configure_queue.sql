@@ -1,0 +1,3 @@
+INSERT INTO @schema@.queue (name, capacity, overflow, spill_to, rate_limit, concurrency) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (name) DO UPDATE SET capacity = excluded.capacity, overflow = excluded.overflow, spill_to = excluded.spill_to,
+  rate_limit = excluded.rate_limit, concurrency = excluded.concurrency

@@ -1,0 +1,1 @@
+SELECT @schema@.declare_idle($1, $2, $3)

@@ -1,0 +1,1 @@
+SELECT @schema@.delete_finished($1, $2)

@@ -1,0 +1,1 @@
+SELECT @schema@.lead($1, $2, $3)

@@ -1,0 +1,1 @@
+SELECT @schema@.make_history_partitions($1)

@@ -1,0 +1,1 @@
+DELETE FROM @schema@.idle_worker WHERE incarnation = $1

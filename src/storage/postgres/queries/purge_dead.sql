@@ -1,0 +1,1 @@
+SELECT @schema@.purge_dead($1, $2)

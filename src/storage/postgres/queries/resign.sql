@@ -1,0 +1,1 @@
+SELECT @schema@.resign($1, $2)

@@ -1,0 +1,1 @@
+SELECT array_to_string(@schema@.stop_worker($1, $2), ' ')

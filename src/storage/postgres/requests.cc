@@ -1,0 +1,120 @@
+// What people ask for: cancel, retry, purge, pause, configure; and retention.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "storage/postgres/driver_impl.h"
+
+namespace millrace::storage::postgres {
+namespace {
+
+constexpr int kPiece = 1000;  // jobs per transaction, so that workers get their turns
+
+// The filter's states that are also in `allowed`; empty when none is.
+std::vector<JobState> Allowed(const JobFilter& filter, std::initializer_list<JobState> allowed) {
+  if (filter.states.empty()) return allowed;
+  std::vector<JobState> both;
+  for (const JobState state : allowed) {
+    if (std::find(filter.states.begin(), filter.states.end(), state) != filter.states.end()) both.push_back(state);
+  }
+  return both;
+}
+
+std::vector<JobId> IdsOf(const std::vector<Job>& jobs) {
+  std::vector<JobId> ids;
+  ids.reserve(jobs.size());
+  for (const Job& job : jobs) ids.push_back(job.id);
+  return ids;
+}
+
+}  // namespace
+
+Result<std::vector<JobId>> Driver::CancelIds(const std::vector<JobId>& ids) {
+  MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.cancel_jobs, Params().Ints(ids)));
+  return ParseIds(rows.row(0).text(0));
+}
+
+Result<std::vector<JobId>> Driver::Cancel(const JobFilter& given) {
+  JobFilter filter = given;
+  filter.states = Allowed(given, {JobState::kWaiting, JobState::kScheduled, JobState::kAvailable, JobState::kRunning,
+                                  JobState::kRetryable});
+  if (filter.states.empty()) return std::vector<JobId>();
+  MILLRACE_ASSIGN(const std::vector<Job> jobs, ListJobs(filter));
+  if (jobs.empty()) return std::vector<JobId>();
+  MILLRACE_ASSIGN(std::vector<JobId> cancelled, CancelIds(IdsOf(jobs)));
+  std::set<RunId> runs;
+  for (const Job& job : jobs) {
+    if (job.run_id != 0) runs.insert(job.run_id);
+  }
+  MILLRACE_TRY(AdvanceRuns({runs.begin(), runs.end()}));
+  return cancelled;
+}
+
+Result<std::vector<JobId>> Driver::RetryDead(const JobFilter& given) {
+  JobFilter filter = given;
+  filter.states = Allowed(given, {JobState::kDead});
+  if (filter.states.empty()) return std::vector<JobId>();
+  filter.limit = INT32_MAX;  // those whose unique key is taken do not count
+  MILLRACE_ASSIGN(const std::vector<Job> jobs, ListJobs(filter));
+  MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.retry_dead, Params().Ints(IdsOf(jobs)).Int4(given.limit)));
+  return ParseIds(rows.row(0).text(0));
+}
+
+Result<std::int64_t> Driver::PurgeDead(Time before) {
+  std::int64_t deleted = 0;
+  while (true) {
+    MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.purge_dead, Params().Time(before).Int4(kPiece)));
+    deleted += rows.row(0).integer(0);
+    if (rows.row(0).integer(0) < kPiece) return deleted;
+  }
+}
+
+Result<std::int64_t> Driver::DeleteFinished(Time before, int limit) {
+  MILLRACE_TRY(Run(statements_.make_history_partitions, Params().Int4(3)));
+  std::int64_t deleted = 0;
+  while (deleted < limit) {
+    const int piece = static_cast<int>(std::min<std::int64_t>(kPiece, limit - deleted));
+    MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.delete_finished, Params().Time(before).Int4(piece)));
+    deleted += rows.row(0).integer(0);
+    if (rows.row(0).integer(0) < piece) break;
+  }
+  return deleted;
+}
+
+Result<void> Driver::PauseQueue(const std::string& name, bool paused) {
+  if (name.empty()) return fail(ErrorCode::kInvalidArgument, "a queue needs a name");
+  MILLRACE_TRY(Run(statements_.pause_queue, Params().Text(name).Bool(paused)));
+  if (!paused) MILLRACE_TRY(Run(statements_.wake_all, Params()));
+  return {};
+}
+
+Result<void> Driver::ConfigureOne(const QueueOptions& options) {
+  if (options.name.empty()) return fail(ErrorCode::kInvalidArgument, "a queue needs a name");
+  const bool negative = (options.capacity && *options.capacity < 0) ||
+                        (options.rate_limit && *options.rate_limit <= 0) ||
+                        (options.concurrency && *options.concurrency < 0);
+  if (negative) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("queue '{}': capacity and concurrency must not be negative, rate_limit must be above 0",
+                            options.name));
+  }
+  Params params;
+  params.Text(options.name);
+  options.capacity ? params.Int(*options.capacity) : params.UntypedNull();
+  params.Int2(static_cast<std::int16_t>(options.overflow)).Int2(static_cast<std::int16_t>(options.spill_to));
+  options.rate_limit ? params.Real(*options.rate_limit) : params.UntypedNull();
+  options.concurrency ? params.Int4(*options.concurrency) : params.UntypedNull();
+  MILLRACE_TRY(Run(statements_.configure_queue, params));
+  const std::lock_guard lock(retries_mutex_);
+  queue_retries_.erase(options.name);
+  if (options.retry) queue_retries_[options.name] = *options.retry;
+  return {};
+}
+
+Result<void> Driver::ConfigureQueues(std::span<const QueueOptions> queues) {
+  for (const QueueOptions& queue : queues) MILLRACE_TRY(ConfigureOne(queue));
+  if (!queues.empty()) MILLRACE_TRY(Run(statements_.wake_all, Params()));
+  return {};
+}
+
+}  // namespace millrace::storage::postgres

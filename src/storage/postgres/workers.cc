@@ -1,0 +1,60 @@
+// Workers: one row per life of a worker, one heartbeat per interval, never per job.
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "storage/postgres/driver_impl.h"
+
+namespace millrace::storage::postgres {
+
+Result<WorkerRef> Driver::RegisterWorker(const WorkerInfo& info) {
+  if (info.id.empty()) return fail(ErrorCode::kInvalidArgument, "a worker needs an id");
+  std::string timeouts = "{";
+  for (const auto& [kind, timeout] : info.timeouts) {
+    if (timeouts.size() > 1) timeouts += ',';
+    timeouts += base::JsonQuote(kind) + ':' + std::to_string(timeout.count());
+  }
+  timeouts += '}';
+  Params params;
+  params.Text(info.id).Text(info.type).Text(info.host).Int(info.pid).Int4(info.slots).Text(timeouts);
+  params.Texts(std::span<const std::string>(info.kinds));
+  MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.register_worker, params));
+  const WorkerRef worker{info.id, rows.row(0).integer(0)};
+  const std::lock_guard lock(work_mutex_);
+  waiting_[worker.incarnation];
+  return worker;
+}
+
+Result<HeartbeatReply> Driver::Heartbeat(const WorkerRef& worker, WorkerState state,
+                                         std::span<const JobProgress> progress) {
+  std::vector<std::int64_t> ids;
+  std::vector<std::int32_t> attempts;
+  std::vector<std::int64_t> tokens;
+  std::vector<std::string> fractions;
+  std::vector<std::string> messages;
+  for (const JobProgress& step : progress) {
+    ids.push_back(step.id);
+    attempts.push_back(step.attempt);
+    tokens.push_back(step.token);
+    fractions.push_back(fmt::format("{}", step.fraction));
+    messages.push_back(CleanText(step.message));
+  }
+  Params params;
+  params.Text(worker.id).Int(worker.incarnation).Int2(static_cast<std::int16_t>(state)).Ints(ids).Int4s(attempts);
+  params.Ints(tokens).Texts(std::span<const std::string>(fractions)).Texts(std::span<const std::string>(messages));
+  MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.heartbeat, params));
+  HeartbeatReply reply;
+  reply.superseded = rows.row(0).boolean(0);
+  reply.cancelled = ParseIds(rows.row(0).text(1));
+  return reply;
+}
+
+Result<void> Driver::StopWorker(const WorkerRef& worker) {
+  MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.stop_worker, Params().Text(worker.id).Int(worker.incarnation)));
+  {
+    const std::lock_guard lock(work_mutex_);
+    waiting_.erase(worker.incarnation);
+  }
+  return AdvanceRuns(ParseIds(rows.row(0).text(0)));
+}
+
+}  // namespace millrace::storage::postgres
