@@ -17,6 +17,11 @@ constexpr auto kPatience = std::chrono::seconds(5);
 
 Result<std::unique_ptr<Backend>> Backend::Open(const runtime::Config& config, Create create,
                                                const std::string& purpose) {
+  auto backend = std::make_unique<Backend>();
+  if (config.IsPostgres()) {
+    MILLRACE_ASSIGN(backend->owner_, Owner::Open(config, purpose, Duration(0)));
+    return backend;
+  }
   std::error_code ignored;
   if (create == Create::kNo && !std::filesystem::exists(config.database(), ignored)) {
     return fail(ErrorCode::kNotFound, fmt::format("there is no database {} (from {})", config.database(),
@@ -24,7 +29,6 @@ Result<std::unique_ptr<Backend>> Backend::Open(const runtime::Config& config, Cr
   }
   const auto until = std::chrono::steady_clock::now() + kPatience;
   auto pause = std::chrono::milliseconds(10);
-  auto backend = std::make_unique<Backend>();
   while (true) {
     auto owner = Owner::Open(config, purpose, Duration(0));
     if (owner) {

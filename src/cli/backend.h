@@ -1,4 +1,5 @@
-// How a command reaches the API: in this process when nobody owns the database, else through the owner's socket.
+// How a command reaches the API: in this process on PostgreSQL, or when nobody owns the file; else through the owner's
+// socket.
 #pragma once
 
 #include <memory>

@@ -26,7 +26,7 @@ constexpr const char* kExamples =
     "  millrace COMMAND --help                  options and examples of a command\n";
 
 void AddCommonOptions(CLI::App& app, Cli& cli) {
-  app.add_option("--db", cli.db, "Database: a path (default ./millrace.db)")
+  app.add_option("--db", cli.db, "Database: a path (default ./millrace.db), or postgres://user@host:port/database")
       ->type_name("PATH-or-URL")
       ->group("Common options");
   app.add_option("--config", cli.config, "Configuration file (default ./millrace.yaml if it exists)")

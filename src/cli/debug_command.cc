@@ -12,6 +12,10 @@ namespace {
 int Threads(const Cli& cli) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
+  if (config->IsPostgres()) {
+    return PrintError("threads of a worker on PostgreSQL are not reached from outside",
+                      "kill -QUIT PID, which prints them");
+  }
   http::UnixClient client(SocketOf(config->database()));
   const auto response = client.Call({"GET", "/api/v1/debug/threads", {}, ""});
   if (!response) {

@@ -1,58 +1,32 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
-#include <optional>
 
 #include "base/try.h"
 #include "cli/cli.h"
-#include "storage/sqlite/migrate.h"
-#include "storage/sqlite/owner_lock.h"
+#include "cli/schema.h"
 
 namespace millrace::cli {
 namespace {
 
 namespace json = base::json;
-namespace sqlite = storage::sqlite;
-
 struct MigrateOptions {
   int target = 0;
   bool yes = false;
 };
 
-// The file as it is; owned, unless it is only read.
-struct OpenFile {
-  std::optional<sqlite::OwnerLock> lock;
-  std::unique_ptr<sqlite::Database> database;
-};
-
-enum class For { kReading, kWriting, kCreating };
-
-Result<OpenFile> Open(const Cli& cli, For purpose) {
+Result<std::unique_ptr<Schema>> Open(const Cli& cli, Schema::For purpose) {
   MILLRACE_ASSIGN(const runtime::Config config, cli.CheckedConfig());
-  std::error_code ignored;
-  if (purpose != For::kCreating && !std::filesystem::exists(config.database(), ignored)) {
-    return fail(ErrorCode::kNotFound, fmt::format("there is no database {}", config.database()));
-  }
-  OpenFile file;
-  auto lock = sqlite::OwnerLock::Acquire(config.database(), "millrace migrate");
-  // A schema in use can be read beside its owner.
-  const bool beside = !lock && lock.error().code == ErrorCode::kOwned && purpose == For::kReading;
-  if (!lock && !beside) return fail(lock.error());
-  if (lock) file.lock = std::move(*lock);
-  const auto mode = beside ? sqlite::Database::Mode::kReadOnly : sqlite::Database::Mode::kReadWriteCreate;
-  MILLRACE_ASSIGN(file.database, sqlite::Database::Open(config.database(), mode));
-  return file;
+  return Schema::Open(config, purpose);
 }
 
-int PrintStatus(const Cli& cli, sqlite::Database& database) {
-  const auto migrations = sqlite::ReadMigrations(database);
+int PrintStatus(const Cli& cli, Schema& schema) {
+  const auto migrations = schema.Steps();
   if (!migrations) return PrintError(migrations.error());
   json::array list;
   Table table({"NUMBER", "NAME", "STATE"});
   table.AlignRight({0});
-  for (const sqlite::MigrationStatus& migration : *migrations) {
+  for (const SchemaStep& migration : *migrations) {
     const std::string state = !migration.known    ? "applied by a newer program"
                               : migration.applied ? "applied"
                                                   : "missing";
@@ -72,34 +46,34 @@ int PrintStatus(const Cli& cli, sqlite::Database& database) {
 }
 
 int Up(const Cli& cli, const MigrateOptions& options) {
-  const auto file = Open(cli, For::kCreating);
-  if (!file) return PrintError(file.error());
-  if (auto done = sqlite::MigrateUp(*file->database, options.target); !done) return PrintError(done.error());
-  return PrintStatus(cli, *file->database);
+  const auto schema = Open(cli, Schema::For::kCreating);
+  if (!schema) return PrintError(schema.error());
+  if (auto done = (*schema)->Up(options.target); !done) return PrintError(done.error());
+  return PrintStatus(cli, **schema);
 }
 
 int Down(const Cli& cli, const MigrateOptions& options) {
   if (!options.yes) {
     return PrintError(
         fmt::format("migrate down deletes the tables of every migration above {}, with their data", options.target),
-        "the same with --yes, after a copy of the file", kUsage);
+        "the same with --yes, after a copy of the database", kUsage);
   }
-  const auto file = Open(cli, For::kWriting);
-  if (!file) return PrintError(file.error());
-  if (auto done = sqlite::MigrateDown(*file->database, options.target); !done) return PrintError(done.error());
-  return PrintStatus(cli, *file->database);
+  const auto schema = Open(cli, Schema::For::kWriting);
+  if (!schema) return PrintError(schema.error());
+  if (auto done = (*schema)->Down(options.target); !done) return PrintError(done.error());
+  return PrintStatus(cli, **schema);
 }
 
 int Status(const Cli& cli) {
-  const auto file = Open(cli, For::kReading);
-  if (!file) return PrintError(file.error());
-  return PrintStatus(cli, *file->database);
+  const auto schema = Open(cli, Schema::For::kReading);
+  if (!schema) return PrintError(schema.error());
+  return PrintStatus(cli, **schema);
 }
 
 int Validate(const Cli& cli) {
-  const auto file = Open(cli, For::kReading);
-  if (!file) return PrintError(file.error());
-  const auto valid = sqlite::ValidateSchema(*file->database);
+  const auto schema = Open(cli, Schema::For::kReading);
+  if (!schema) return PrintError(schema.error());
+  const auto valid = (*schema)->Validate();
   if (cli.json) {
     PrintJson(json::object{{"valid", valid.has_value()}, {"error", valid ? "" : valid.error().message}});
     return valid ? kOk : kFailed;
@@ -112,9 +86,13 @@ int Validate(const Cli& cli) {
 }  // namespace
 
 void AddMigrateCommand(CLI::App& app, Cli& cli) {
-  CLI::App* group = AddGroup(app, "migrate", "The database's schema (workers bring it up to date by themselves)");
+  CLI::App* group =
+      AddGroup(app, "migrate",
+               "The database's schema (a worker brings a file up to date by itself; a PostgreSQL is migrated here)");
   auto options = std::make_shared<MigrateOptions>();
-  CLI::App* up = AddCommand(*group, cli, "up", "Apply what is missing", "  millrace migrate up --db ./millrace.db\n",
+  CLI::App* up = AddCommand(*group, cli, "up", "Apply what is missing",
+                            "  millrace migrate up --db ./millrace.db\n"
+                            "  millrace migrate up --db postgres://owner@db.example/jobs\n",
                             Json::kYes, [&cli, options] { return Up(cli, *options); });
   up->add_option("--to", options->target, "Up to this number (default: all)")->check(CLI::NonNegativeNumber);
   CLI::App* down =

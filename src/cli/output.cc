@@ -35,6 +35,8 @@ std::string NextFor(ErrorCode code) {
       return "millrace queues list";
     case ErrorCode::kOwned:
       return "millrace jobs list (commands other than run, worker and migrate reach the owner through its socket)";
+    case ErrorCode::kSchemaOld:
+      return "millrace migrate up, as the user that owns the database";
     case ErrorCode::kSchemaNew:
       return "millrace version, and the newer program that made this database";
     case ErrorCode::kDiskFull:

@@ -64,6 +64,7 @@ Result<std::unique_ptr<Owner>> Owner::Open(const runtime::Config& config, const 
 }
 
 Result<void> Owner::Serve() {
+  if (storage_->Name() != "sqlite") return {};
   auto server = http::UnixServer::Start(SocketOf(options_.url),
                                         [this](const http::ApiRequest& request) { return Handle(request); });
   if (!server) return fail(server.error());

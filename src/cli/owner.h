@@ -1,4 +1,5 @@
-// A database this process owns: the storage, the API over it, and the socket other commands reach it through.
+// A database this process has open: the storage and the API over it. Of a file it is the owner, and other commands
+// reach it through its socket; a PostgreSQL they reach themselves.
 #pragma once
 
 #include <memory>
@@ -24,7 +25,7 @@ class Owner {
   Owner(const Owner&) = delete;
   Owner& operator=(const Owner&) = delete;
 
-  // Serves the API on the socket until destroyed. Fails as UnixServer::Start.
+  // Serves the API on the socket until destroyed. Fails as UnixServer::Start. On PostgreSQL it does nothing.
   Result<void> Serve();
 
   [[nodiscard]] http::ApiResponse Handle(const http::ApiRequest& request) const { return api_->Handle(request); }

@@ -142,9 +142,10 @@ base::LogOptions LogOptionsOf(const runtime::Config& config) {
 }
 
 std::string DbFlag(const runtime::Config& config) {
-  return config.Get("storage.path").origin.kind == runtime::OriginKind::kDefault
-             ? ""
-             : " --db " + QuoteForShell(config.database());
+  const char* key = config.IsPostgres() ? "storage.backend" : "storage.path";
+  const bool given = config.Get(key).origin.kind == runtime::OriginKind::kFlag ||
+                     (!config.IsPostgres() && config.Get(key).origin.kind != runtime::OriginKind::kDefault);
+  return given ? " --db " + QuoteForShell(config.database()) : "";
 }
 
 int Interrupted(storage::Storage& storage, const runtime::Config& config, const Cli& cli, const Plan& plan, RunId run,

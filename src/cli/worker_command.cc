@@ -50,7 +50,7 @@ int Work(Cli& cli, const WorkerFlags& flags) {
                            worker.stuck_loop());
   if (auto serving = (*owner)->Serve(); serving) {
     base::Log(base::Level::kInfo, "Serving",
-              {{"database", config->database()}, {"socket", SocketOf(config->database())}});
+              {{"database", config->database()}, {"socket", config->IsPostgres() ? "" : SocketOf(config->database())}});
   } else {
     // Some file systems take no sockets; the work itself needs none.
     base::Log(base::Level::kWarn, "Other commands cannot reach this worker", {{"error", serving.error().message}});

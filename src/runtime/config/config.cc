@@ -57,7 +57,14 @@ const Setting& Config::Get(std::string_view key) const {
 
 StorageOptions Config::storage() const {
   StorageOptions options;
-  options.url = database();
+  options.url = IsPostgres() ? postgres_url_ : database();
+  options.password = password_;
+  options.schema = Get("storage.schema").value;
+  options.listen_url = Get("storage.listen_url").value;
+  options.pool_size = static_cast<int>(Get("storage.pool_size").number);
+  options.max_overflow = static_cast<int>(Get("storage.max_overflow").number);
+  options.pool_timeout = Duration(Get("storage.pool_timeout").number);
+  options.pool_recycle = Duration(Get("storage.pool_recycle").number);
   options.queues = queues_;
   options.max_crashes = static_cast<int>(Get("work_queue.max_crashes").number);
   options.claim_timeout = Duration(Get("work_queue.claim_timeout").number);

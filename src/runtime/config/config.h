@@ -117,8 +117,10 @@ class Config {
   [[nodiscard]] const Setting& Get(std::string_view key) const;
   [[nodiscard]] const std::vector<Setting>& settings() const { return settings_; }
 
-  // The database: a path.
-  [[nodiscard]] const std::string& database() const { return Get("storage.path").value; }
+  // The database, for people and for a command line: a path, or a PostgreSQL URL without user and password.
+  [[nodiscard]] const std::string& database() const { return database_; }
+  // Whether it is a PostgreSQL, which any number of processes may use at once, rather than a file with one owner.
+  [[nodiscard]] bool IsPostgres() const { return !postgres_url_.empty(); }
   [[nodiscard]] StorageOptions storage() const;
   [[nodiscard]] WorkerOptions worker() const;
   // `terminal`: whether standard error is one, which decides log.structured: auto.
@@ -140,6 +142,9 @@ class Config {
   std::string file_;
   std::vector<base::YamlProblem> problems_;
   std::vector<std::string> warnings_;
+  std::string database_;
+  std::string postgres_url_;  // empty: SQLite
+  std::string password_;
   std::vector<Setting> settings_;
   std::vector<RawSection> sections_;
   std::vector<QueueOptions> queues_;

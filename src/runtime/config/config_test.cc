@@ -252,22 +252,21 @@ TEST_F(ConfigTest, TellsMistakesInPipelines) {
 
 TEST_F(ConfigTest, FeaturesOfLaterVersionsAreRefusedByName) {
   const Config config = Load(
-      "processing: {mode: distributed}\n"
-      "storage: {backend: postgresql, host: db}\n"
+      "storage: {read_url: 'postgres://replica/db'}\n"
       "http: {port: 8080, tls: {certificate_file: x}}\n"
       "embeddings: {provider: openai}\n"
       "queues:\n  - {name: a, dead_letter_retention: 30d}\n"
       "handlers:\n  - {kind: report, exec: {command: [./r.sh]}}\n  - {kind: notify, http: {url: 'https://x.example'}}\n"
       "schedules:\n  - {name: n, kind: report, cron: '0 2 * * *'}\n"
       "content_sources:\n  - {name: s, type: s3, bucket: b}\n");
-  EXPECT_THAT(config.problems(), SizeIs(11));
+  EXPECT_THAT(config.problems(), SizeIs(9));
   for (const base::YamlProblem& problem : config.problems()) EXPECT_THAT(problem.message, HasSubstr("unsupported: "));
   ASSERT_FALSE(config.Check());
   EXPECT_EQ(config.Check().error().code, ErrorCode::kUnsupported);
   EXPECT_THAT(Told(config),
               Contains(HasSubstr("handlers[0].exec: unsupported: this version runs C++ handlers only; the kind "
                                  "'report' has an exec handler")));
-  EXPECT_THAT(Told(config), Contains(AllOf(HasSubstr("m.yaml:3: http.port: unsupported"), HasSubstr("TCP server"))));
+  EXPECT_THAT(Told(config), Contains(AllOf(HasSubstr("m.yaml:2: http.port: unsupported"), HasSubstr("TCP server"))));
 }
 
 TEST_F(ConfigTest, StagesOfLaterVersionsAreRefusedByName) {
@@ -315,9 +314,9 @@ TEST_F(ConfigTest, LaterKeysFromTheEnvironmentAreWarnings) {
   inputs_.environment = {{"HTTP_PORT", "9000"}, {"DB_POOL_MAX_SIZE", "20"}};
   const Config config = Config::Load(inputs_);
   EXPECT_THAT(Told(config), IsEmpty());
-  EXPECT_THAT(config.warnings(),
-              ::testing::UnorderedElementsAre("HTTP_PORT does nothing: this version has no TCP server",
-                                              "DB_POOL_MAX_SIZE does nothing: this version has no PostgreSQL storage"));
+  EXPECT_THAT(config.warnings(), ::testing::UnorderedElementsAre(
+                                     "HTTP_PORT does nothing: this version has no TCP server",
+                                     "storage.max_overflow (environment DB_POOL_MAX_SIZE) does nothing with SQLite"));
   EXPECT_EQ(config.Get("storage.max_overflow").number, 18);
 }
 
@@ -332,13 +331,45 @@ TEST_F(ConfigTest, DatabaseAddresses) {
   for (const char* url :
        {"postgresql://u:hunter2@h/db", "jdbc:postgresql://h/db?password=hunter2", "host=h password=hunter2"}) {
     const Config config = database(url);
-    ASSERT_THAT(config.problems(), SizeIs(1)) << url;
-    EXPECT_EQ(config.Check().error().code, ErrorCode::kUnsupported);
-    EXPECT_THAT(config.Check().error().message,
-                AllOf(HasSubstr("flag --db: storage.url: "), HasSubstr("PostgreSQL"), Not(HasSubstr("hunter2"))));
+    EXPECT_THAT(config.problems(), IsEmpty()) << url;
+    EXPECT_TRUE(config.IsPostgres());
+    EXPECT_EQ(config.storage().url, url);
+    EXPECT_EQ(config.Get("storage.backend").value, "postgresql");
   }
+  EXPECT_EQ(database("postgresql://u:hunter2@h/db").database(), "postgresql://h/db");
   EXPECT_THAT(Told(database("mysql://h/db")), ElementsAre(HasSubstr("flag --db: storage.url: is neither a path nor")));
   EXPECT_THAT(Told(database("")), ElementsAre(HasSubstr("names no file")));
+}
+
+TEST_F(ConfigTest, APostgresIsPutTogetherFromItsParts) {
+  inputs_.environment = {{"PGPASS", "hunter2"}};
+  const Config config = Load(
+      "processing: {mode: distributed}\n"
+      "storage: {backend: postgresql, host: db.example, port: 6000, database: jobs, user: w, password_env: PGPASS}\n");
+  EXPECT_THAT(config.problems(), IsEmpty());
+  EXPECT_EQ(config.database(), "postgresql://db.example:6000/jobs");
+  EXPECT_EQ(config.storage().url, "host='db.example' port='6000' dbname='jobs' sslmode='prefer' user='w'");
+  EXPECT_EQ(config.storage().password, "hunter2");
+  EXPECT_THAT(config.ShowYaml(), Not(HasSubstr("hunter2")));
+}
+
+TEST_F(ConfigTest, TellsWhatAPostgresLacks) {
+  EXPECT_THAT(Told(Load("storage: {backend: postgresql, host: h}\n")),
+              ElementsAre(HasSubstr("storage.backend: is postgresql: give storage.url, or storage.host and")));
+  EXPECT_THAT(Told(Load("storage: {backend: postgresql, host: h, database: d, password_env: NOT_THERE}\n")),
+              ElementsAre(HasSubstr("the environment variable NOT_THERE is not set")));
+  EXPECT_THAT(Told(Load("storage: {backend: postgresql, host: h, database: d, password_file: /not/there}\n")),
+              ElementsAre(HasSubstr("cannot read a line from /not/there: No such file")));
+  EXPECT_THAT(Told(Load("storage: {backend: sqlite, url: 'postgres://h/d'}\n")),
+              ElementsAre(HasSubstr("is sqlite, but storage.url names PostgreSQL")));
+  EXPECT_THAT(Told(Load("processing: {mode: distributed}\n")), ElementsAre(HasSubstr("distributed needs PostgreSQL")));
+}
+
+TEST_F(ConfigTest, AFlagsFileWinsOverAPostgresOfTheFile) {
+  inputs_.flags = {{"storage.url", "--db", "local.db"}};
+  const Config config = Load("storage: {backend: postgresql, host: h, database: d}\n");
+  EXPECT_FALSE(config.IsPostgres());
+  EXPECT_EQ(config.database(), "local.db");
 }
 
 TEST_F(ConfigTest, ShowsEveryValueWithItsOriginAndNoSecret) {

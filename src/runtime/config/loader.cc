@@ -37,21 +37,11 @@ base::YamlNode ScalarNode(std::string text, bool secret) {
 
 // The feature a key belongs to when this version does not have it; empty when it does.
 std::string_view LaterFeature(std::string_view key) {
-  constexpr std::string_view kPostgres[] = {"storage.host",         "storage.port",         "storage.database",
-                                            "storage.user",         "storage.sslmode",      "storage.read_url",
-                                            "storage.password",     "storage.password_env", "storage.password_file",
-                                            "storage.schema",       "storage.pool_size",    "storage.max_overflow",
-                                            "storage.pool_timeout", "storage.pool_recycle", "storage.listen_url"};
-  if (std::find(std::begin(kPostgres), std::end(kPostgres), key) != std::end(kPostgres)) return "PostgreSQL storage";
+  if (key == "storage.read_url") return "reading from replicas";
   if (key.starts_with("http.") && key != "http.health_check_interval") return "TCP server";
   if (key.starts_with("embeddings.")) return "embeddings";
   if (key.starts_with("sites.")) return "sites pipeline";
   return "";
-}
-
-bool IsPostgresUrl(std::string_view url) {
-  return url.starts_with("postgres://") || url.starts_with("postgresql://") ||
-         url.find("host=") != std::string_view::npos || url.find("dbname=") != std::string_view::npos;
 }
 
 }  // namespace
@@ -235,35 +225,6 @@ void ConfigLoader::ReadFlags() {
   }
 }
 
-// Leaves the SQLite file in storage.path, whoever named it, or says why there is none.
-void ConfigLoader::ResolveDatabase() {
-  Setting& url = Find("storage.url");
-  Setting& path = Find("storage.path");
-  if (url.origin.kind == OriginKind::kFile && url.value.empty()) url.origin = {};
-  const bool both = url.origin.kind == OriginKind::kFile && path.origin.kind == OriginKind::kFile;
-  if (both) Problem(url, fmt::format("storage.path is set too (in {}); keep one of them", path.origin.Text()));
-  if (url.origin.kind == OriginKind::kDefault) {
-    if (path.value.empty()) Problem(path, "must not be empty");
-    return;
-  }
-  std::string_view text = url.value;
-  if (text.starts_with("jdbc:")) text.remove_prefix(5);
-  if (IsPostgresUrl(text)) {
-    Problem(url, "unsupported: this version has no PostgreSQL storage; name an SQLite file");
-    return;
-  }
-  if (text.starts_with("sqlite:")) text.remove_prefix(7);
-  if (text.starts_with("//")) text.remove_prefix(2);
-  if (text.find("://") != std::string_view::npos || text.empty()) {
-    Problem(url, text.empty() ? "names no file" : "is neither a path nor a sqlite: or postgresql:// address");
-    return;
-  }
-  path.value = std::string(text);
-  path.origin = url.origin;
-  url.value.clear();
-  url.origin = {};
-}
-
 // A key of a later version with a value of its own: an error in the file or a flag, a warning from the environment,
 // which may be meant for other programs too.
 void ConfigLoader::CheckLater() {
@@ -280,10 +241,8 @@ void ConfigLoader::CheckLater() {
     }
   }
   const Setting& mode = Find("processing.mode");
-  if (mode.value == "distributed") Problem(mode, "unsupported: this version has no distributed mode; use single");
-  const Setting& backend = Find("storage.backend");
-  if (backend.value == "postgresql")
-    Problem(backend, "unsupported: this version has no PostgreSQL storage; use sqlite");
+  if (mode.value == "distributed" && Find("storage.backend").value == "sqlite")
+    Problem(mode, "distributed needs PostgreSQL: many processes cannot share a SQLite file; set storage.url");
 }
 
 void ConfigLoader::CheckWorker() {

@@ -19,7 +19,11 @@ class ConfigLoader {
   void ReadEnvironment();
   void ReadPoolMaximum();
   void ReadFlags();
-  void ResolveDatabase();
+  void ResolveDatabase();  // database.cc, with the four below
+  void ResolveFile(bool has_url);
+  void ResolvePostgres(bool has_url);
+  void ResolvePassword();
+  void WarnOfUnused();
   void CheckLater();
   void CheckWorker();
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 
@@ -156,6 +157,30 @@ Result<std::string> DumpSchema(Connection& connection, std::string_view schema) 
   std::string text;
   for (int i = 0; i < rows.rows(); ++i) text += std::string(rows.row(i).text(0)) + '\n';
   return text;
+}
+
+Result<void> ValidateSchema(Connection& connection, std::string_view schema) {
+  constexpr std::string_view kFresh = "millrace_validation";
+  MILLRACE_ASSIGN(const std::string found, DumpSchema(connection, schema));
+  MILLRACE_TRY(connection.Begin());
+  auto expected = [&]() -> Result<std::string> {
+    MILLRACE_TRY(TakeTurn(connection, kFresh));
+    for (const Migration& migration : kMigrations) MILLRACE_TRY(connection.Script(WithSchema(migration.up, kFresh)));
+    for (const std::string_view functions : kFunctions) {
+      if (functions == functions::k99Roles) continue;  // roles outlive schemas
+      MILLRACE_TRY(connection.Script(WithSchema(functions, kFresh)));
+    }
+    return DumpSchema(connection, kFresh);
+  }();
+  (void)connection.Rollback();
+  if (!expected) return fail(expected.error());
+  if (found == *expected) return {};
+  const auto differs = std::mismatch(expected->begin(), expected->end(), found.begin(), found.end()).first;
+  const auto at = static_cast<std::size_t>(differs - expected->begin());
+  const std::size_t before = at == 0 ? std::string::npos : expected->rfind('\n', at - 1);
+  const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+  return fail(ErrorCode::kCorrupt, fmt::format("schema '{}' is not as its migrations make it, first at: {}", schema,
+                                               expected->substr(begin, expected->find('\n', begin) - begin)));
 }
 
 Result<void> CheckSchema(const ConnectOptions& options, std::string_view schema) {

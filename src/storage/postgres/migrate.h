@@ -43,6 +43,10 @@ Result<void> MigrateDown(Connection& connection, std::string_view schema, int ta
 // The schema as text: columns, indexes, constraints, and functions by signature, in order of name.
 Result<std::string> DumpSchema(Connection& connection, std::string_view schema);
 
+// An error that names the first line of DumpSchema that is not as the migrations make it, or is missing. Makes a schema
+// of its own to compare with, in a transaction that it rolls back: kPermission when the user may not.
+Result<void> ValidateSchema(Connection& connection, std::string_view schema);
+
 // Whether this program can work with the schema: kSchemaOld or kSchemaNew say what to do; kReadOnly on a replica.
 Result<void> CheckSchema(const ConnectOptions& options, std::string_view schema);
 

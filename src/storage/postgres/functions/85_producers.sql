@@ -13,10 +13,11 @@ BEGIN
   RETURN n - 1;
 END $$;
 
+--   SELECT millrace.enqueue_many(ARRAY['mail', 'mail'], ARRAY['{"to": 1}', '{"to": 2}']::jsonb[], queue => 'mails');
 -- One job for each element of `kinds` and `argss`; what is given once holds for all of them. Returns the jobs' ids in
 -- order: of one whose unique key is taken, that of the unfinished job that has it.
 -- Raises MR001 (the queue is full), MR002 (bad input: which job, which field).
-CREATE OR REPLACE FUNCTION @schema@.enqueue(
+CREATE OR REPLACE FUNCTION @schema@.enqueue_many(
   kinds text[], argss jsonb[], queue text DEFAULT 'default', priority text DEFAULT 'default',
   run_at timestamptz DEFAULT NULL, delay interval DEFAULT NULL, max_attempts int DEFAULT 0,
   timeout interval DEFAULT '0', partition_keys text[] DEFAULT NULL, unique_keys text[] DEFAULT NULL,
@@ -71,6 +72,6 @@ CREATE OR REPLACE FUNCTION @schema@.enqueue(
   timeout interval DEFAULT '0', partition_key text DEFAULT NULL, unique_key text DEFAULT NULL,
   tags text[] DEFAULT NULL, run_id bigint DEFAULT 0) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = @schema@, pg_catalog, pg_temp AS $$
-  SELECT (enqueue(ARRAY[kind], ARRAY[args], queue, priority, run_at, delay, max_attempts, timeout, ARRAY[partition_key],
+  SELECT (enqueue_many(ARRAY[kind], ARRAY[args], queue, priority, run_at, delay, max_attempts, timeout, ARRAY[partition_key],
                   ARRAY[unique_key], tags, run_id))[1]
 $$;

@@ -25,7 +25,7 @@ BEGIN
   GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA @schema@ TO @schema@_worker;
   REVOKE INSERT, UPDATE, DELETE ON @schema@.schema_migration FROM @schema@_worker;
   GRANT EXECUTE ON FUNCTION
-    @schema@.enqueue(text[], jsonb[], text, text, timestamptz, interval, int, interval, text[], text[], text[], bigint),
+    @schema@.enqueue_many(text[], jsonb[], text, text, timestamptz, interval, int, interval, text[], text[], text[], bigint),
     @schema@.enqueue(text, jsonb, text, text, timestamptz, interval, int, interval, text, text, text[], bigint)
     TO @schema@_producer;
   GRANT SELECT ON ALL TABLES IN SCHEMA @schema@ TO @schema@_reader;
