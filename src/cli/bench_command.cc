@@ -30,6 +30,7 @@ struct BenchResult {
 };
 
 constexpr std::size_t kBatch = 1000;
+constexpr const char* kQueue = "millrace-bench";
 
 double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -58,14 +59,12 @@ class TemporaryFolder {
 };
 
 // Enqueues in batches, each its own durable transaction; then the real worker works them all.
-Result<BenchResult> Measure(const BenchOptions& options, const std::string& database) {
-  StorageOptions storage;
-  storage.url = database;
-  storage.owner = "millrace bench";
+Result<BenchResult> Measure(const BenchOptions& options, const StorageOptions& storage) {
   MILLRACE_ASSIGN(Client client, Client::open(storage));
   BenchResult result{options.jobs, 0, 0};
   NewJob job;
   job.kind = "noop";
+  job.queue = kQueue;
   std::vector<NewJob> batch;
   auto start = std::chrono::steady_clock::now();
   for (std::int64_t left = options.jobs; left > 0; left -= static_cast<std::int64_t>(batch.size())) {
@@ -77,6 +76,7 @@ Result<BenchResult> Measure(const BenchOptions& options, const std::string& data
   WorkerOptions worker_options;
   worker_options.concurrency = options.concurrency;
   worker_options.max_jobs = options.jobs;
+  worker_options.queues = {kQueue};
   worker_options.handle_signals = true;
   std::atomic<std::int64_t> ran = 0;
   Worker worker(client, worker_options);
@@ -94,12 +94,26 @@ Result<BenchResult> Measure(const BenchOptions& options, const std::string& data
 
 double Rate(std::int64_t jobs, double seconds) { return seconds > 0 ? static_cast<double>(jobs) / seconds : 0; }
 
+// On a file of its own, which goes afterwards; or on the PostgreSQL that was named, in a queue of its own.
+Result<BenchResult> MeasureThere(const runtime::Config& config, const BenchOptions& options, std::string& place) {
+  if (config.IsPostgres()) {
+    place = config.database();
+    return Measure(options, config.storage());
+  }
+  place = options.folder.empty() ? std::filesystem::temp_directory_path().string() : options.folder;
+  MILLRACE_ASSIGN(const auto folder, TemporaryFolder::Make(place));
+  StorageOptions storage;
+  storage.url = folder->path() + "/bench.db";
+  storage.owner = "millrace bench";
+  return Measure(options, storage);
+}
+
 int Bench(const Cli& cli, const BenchOptions& options) {
   base::ConfigureLog({base::Level::kError, false});
-  const std::string parent = options.folder.empty() ? std::filesystem::temp_directory_path().string() : options.folder;
-  const auto folder = TemporaryFolder::Make(parent);
-  if (!folder) return PrintError(folder.error().message, "the same with --folder FOLDER");
-  const auto result = Measure(options, (*folder)->path() + "/bench.db");
+  const auto config = cli.CheckedConfig();
+  if (!config) return PrintError(config.error());
+  std::string place;
+  const auto result = MeasureThere(*config, options, place);
   if (!result) return PrintError(result.error());
   const double enqueue_rate = Rate(result->jobs, result->enqueue_seconds);
   const double work_rate = Rate(result->jobs, result->work_seconds);
@@ -114,7 +128,7 @@ int Bench(const Cli& cli, const BenchOptions& options) {
     PrintJson(body);
     return kOk;
   }
-  Print(fmt::format("{} {} jobs in {}\n", options.workload, Grouped(result->jobs), parent));
+  Print(fmt::format("{} {} jobs in {}\n", options.workload, Grouped(result->jobs), place));
   Print(fmt::format("enqueued  {:>12} jobs/s   {:.2f} s, in durable batches of {}\n",
                     Grouped(static_cast<std::int64_t>(enqueue_rate)), result->enqueue_seconds, kBatch));
   if (works) {
@@ -131,7 +145,8 @@ void AddBenchCommand(CLI::App& app, Cli& cli) {
   auto options = std::make_shared<BenchOptions>();
   CLI::App* command = AddCommand(
       app, cli, "bench", "Measure this machine: jobs per second through the real worker",
-      "  millrace bench\n  millrace bench noop --jobs 1000000 --json\n  millrace bench enqueue --folder /var/tmp\n",
+      "  millrace bench\n  millrace bench --db postgres://localhost/jobs     in a queue of its own; its history "
+      "stays\n  millrace bench noop --jobs 1000000 --json\n  millrace bench enqueue --folder /var/tmp\n",
       Json::kYes, [&cli, options] { return Bench(cli, *options); });
   command
       ->add_option("WORKLOAD", options->workload, "noop: enqueue, then work jobs that do nothing; enqueue: only that")

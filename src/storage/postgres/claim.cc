@@ -35,6 +35,14 @@ constexpr std::int64_t kClaimed = 1;
 constexpr std::int64_t kCandidate = 2;
 constexpr std::int64_t kRoom = 3;
 
+// How long a busy worker may go on in one lane before it looks at all of them again, and what it must have claimed at
+// once to count as busy.
+constexpr auto kNearFor = std::chrono::milliseconds(50);
+constexpr std::size_t kBusyClaim = 100;
+// Claims that got all they asked for, one after the other, after which a worker is not idle any more: notifications
+// then only cost.
+constexpr int kFullClaims = 3;
+
 ClaimedJob ReadJob(const ResultSet::Row& row) {
   ClaimedJob job;
   job.id = row.integer(kId);
@@ -98,12 +106,21 @@ void Arrange(std::vector<ClaimedJob>& jobs, const std::vector<JobId>& order) {
 
 }  // namespace
 
-Params Driver::ClaimParams(const ClaimRequest& request) const {
+Params Driver::ClaimParams(const ClaimRequest& request) {
   Params params;
   const int held = request.max_held < 0 ? request.max_jobs : std::min(request.max_held, request.max_jobs);
   params.Text(request.worker.id).Int(request.worker.incarnation).Int4(request.max_jobs).Int4(held);
   AddFilter(params, request);
   params.Int(options_.claim_timeout.count());
+  const std::lock_guard lock(work_mutex_);
+  Waiting& waiting = waiting_[request.worker.incarnation];
+  const auto now = std::chrono::steady_clock::now();
+  if (waiting.near && now - waiting.looked_at < kNearFor) {
+    params.Text(waiting.near->queue).Int2(static_cast<std::int16_t>(waiting.near->priority)).Time(waiting.near->run_at);
+  } else {
+    waiting.looked_at = now;
+    params.NullText().UntypedNull().NullTime();
+  }
   return params;
 }
 
@@ -150,8 +167,27 @@ Result<Claimed> Driver::FinishClaim(const ClaimRequest& request, const ResultSet
     MILLRACE_ASSIGN(claimed, ClaimPlanned(request, rows));
   }
   claimed.more = claimed.more || static_cast<int>(claimed.jobs.size()) == request.max_jobs;
-  NoteClaim(request, claimed, seen);
+  NoteClaim(request, claimed, seen, step == kClaimed);
   return claimed;
+}
+
+void Driver::NoteClaim(const ClaimRequest& request, const Claimed& claimed, std::uint64_t seen, bool one_lane) {
+  const bool full = static_cast<int>(claimed.jobs.size()) == request.max_jobs;
+  bool busy = false;
+  {
+    const std::lock_guard lock(work_mutex_);
+    Waiting& waiting = waiting_[request.worker.incarnation];
+    waiting.seen = std::max(waiting.seen, seen);
+    waiting.near.reset();
+    if (full && one_lane && claimed.jobs.size() >= kBusyClaim) {
+      const ClaimedJob& last = claimed.jobs.back();
+      waiting.near = Near{last.queue, last.priority, last.run_at};
+    }
+    waiting.full_claims = full ? waiting.full_claims + 1 : 0;
+    busy = waiting.idle && waiting.full_claims >= kFullClaims;
+    if (busy) waiting.idle = waiting.settled = false;
+  }
+  if (busy) (void)Run(statements_.not_idle, Params().Int(request.worker.incarnation));
 }
 
 Result<Claimed> Driver::Claim(const ClaimRequest& request) {

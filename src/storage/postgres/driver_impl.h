@@ -75,11 +75,11 @@ class Driver : public Storage {
   Result<std::vector<Enqueued>> EnqueueOn(Connection& connection, std::span<const NewJob> jobs);
 
   // ---- claim.cc
-  [[nodiscard]] Params ClaimParams(const ClaimRequest& request) const;
+  [[nodiscard]] Params ClaimParams(const ClaimRequest& request);
   // `seen`: of work_, before the claim.
   Result<Claimed> FinishClaim(const ClaimRequest& request, const ResultSet& rows, std::uint64_t seen);
   Result<Claimed> ClaimPlanned(const ClaimRequest& request, const ResultSet& candidates);
-  void NoteClaim(const ClaimRequest& request, const Claimed& claimed, std::uint64_t seen);
+  void NoteClaim(const ClaimRequest& request, const Claimed& claimed, std::uint64_t seen, bool one_lane);
 
   // ---- wait.cc
   void OnNotification(std::string_view payload);
@@ -125,12 +125,22 @@ class Driver : public Storage {
   std::mutex retries_mutex_;
   std::map<std::string, RetryPolicy> queue_retries_;
 
+  // A place in a lane.
+  struct Near {
+    std::string queue;
+    Priority priority;
+    Time run_at;
+  };
+
   // Notifications that may mean work, and what each worker of this process knows of them. Its mutex is taken last.
   struct Waiting {
     std::uint64_t seen = 0;  // of work_, at the worker's latest claim
     bool idle = false;       // an idle_worker row says so
     bool settled = false;    // producers that might not have seen that row have ended
     int full_claims = 0;     // one after the other
+    // Where its latest claim ended, if that was large, full and of one lane; and when it last looked at all lanes.
+    std::optional<Near> near;
+    std::chrono::steady_clock::time_point looked_at;
   };
   std::mutex work_mutex_;
   std::condition_variable_any work_changed_;

@@ -15,9 +15,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr Duration kFirstPause = std::chrono::milliseconds(2);
 constexpr Duration kLongestPause = std::chrono::milliseconds(500);
-// Claims that got all they asked for, one after the other, after which a worker is not idle any more: notifications
-// then only cost.
-constexpr int kFullClaims = 3;
 
 }  // namespace
 
@@ -38,20 +35,6 @@ void Driver::OnNotification(std::string_view payload) {
 std::uint64_t Driver::WorkSeen() {
   const std::lock_guard lock(work_mutex_);
   return work_;
-}
-
-void Driver::NoteClaim(const ClaimRequest& request, const Claimed& claimed, std::uint64_t seen) {
-  bool busy = false;
-  {
-    const std::lock_guard lock(work_mutex_);
-    Waiting& waiting = waiting_[request.worker.incarnation];
-    waiting.seen = std::max(waiting.seen, seen);
-    const bool full = static_cast<int>(claimed.jobs.size()) == request.max_jobs;
-    waiting.full_claims = full ? waiting.full_claims + 1 : 0;
-    busy = waiting.idle && waiting.full_claims >= kFullClaims;
-    if (busy) waiting.idle = waiting.settled = false;
-  }
-  if (busy) (void)Run(statements_.not_idle, Params().Int(request.worker.incarnation));
 }
 
 // Whether producers that might not know of this worker have to be waited for.

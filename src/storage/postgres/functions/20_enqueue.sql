@@ -7,7 +7,7 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT hashtextextended('@schema@ partition ' || ke
 -- Makes ready jobs of partitions known to claims: a position for each lane and key, never behind its first job.
 CREATE OR REPLACE FUNCTION @schema@.announce_partitions(queues text[], priorities smallint[], keys text[],
                                                         run_ats timestamptz[], ids bigint[]) RETURNS void
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM pg_advisory_xact_lock_shared(lock)
@@ -82,7 +82,7 @@ CREATE OR REPLACE FUNCTION @schema@.insert_jobs(
   max_attemptss int[], max_crashess int[], timeouts bigint[], partition_keys text[], unique_keys text[],
   runs bigint[], tagss text[], default_capacity bigint[], limited boolean)
 RETURNS TABLE (id bigint, duplicate boolean)
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   n int := cardinality(kinds);
@@ -160,7 +160,7 @@ CREATE OR REPLACE FUNCTION @schema@.insert_unique(
   t timestamptz, ids bigint[], ats timestamptz[], runs bigint[], timeouts bigint[], max_attemptss int[],
   max_crashess int[], priorities smallint[], queues text[], kinds text[], partition_keys text[], unique_keys text[],
   tagss text[], argss text[]) RETURNS bigint[]
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   found_ids bigint[] := array_fill(NULL::bigint, ARRAY[cardinality(ids)]);

@@ -4,7 +4,7 @@
 
 -- Every lane with jobs that wait, by skipping through the indexes. partitioned: its jobs have partition keys.
 CREATE OR REPLACE FUNCTION @schema@.lanes() RETURNS TABLE (queue text, priority smallint, partitioned boolean)
-LANGUAGE sql STABLE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+LANGUAGE sql STABLE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET enable_sort = off SET jit = off AS $$
   WITH RECURSIVE plain (queue, priority) AS (
     (SELECT queue, priority FROM job WHERE state IN (1, 2, 4) AND partition_key IS NULL
      ORDER BY queue, priority LIMIT 1)
@@ -36,7 +36,7 @@ END $$;
 -- Marks ready jobs, whose rows the caller has locked, as running under a new lease, and returns them.
 CREATE OR REPLACE FUNCTION @schema@.start_jobs(rows tid[], of_incarnation bigint, claim_timeout bigint,
                                                partitioned boolean, t timestamptz) RETURNS SETOF @schema@.claim_row
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   kinds jsonb := (SELECT timeouts FROM worker WHERE incarnation = of_incarnation);
@@ -76,11 +76,14 @@ BEGIN
   END IF;
 END $$;
 
--- most_held: at most so many of partitions, or of queues with limits.
+-- most_held: at most so many of partitions, or of queues with limits. near_queue, near_priority, near_run_at: where a busy
+-- worker's last claim ended, or NULL: the claim goes on from there, past what is dead in the index before it, and looks
+-- at all lanes only when that does not fill it. The caller looks at all of them again soon, for what came in before.
 CREATE OR REPLACE FUNCTION @schema@.claim(worker_id text, of_incarnation bigint, most int, most_held int,
-                                          of_queues text[], of_priorities smallint[], claim_timeout bigint)
+                                          of_queues text[], of_priorities smallint[], claim_timeout bigint,
+                                          near_queue text, near_priority smallint, near_run_at timestamptz)
 RETURNS SETOF @schema@.claim_row
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   t timestamptz := clock();
@@ -99,6 +102,20 @@ BEGIN
   IF most <= 0 THEN
     RETURN QUERY SELECT r.* FROM nothing_claimed(t) AS r;
     RETURN;
+  END IF;
+  IF near_queue IS NOT NULL AND NOT EXISTS (
+      SELECT FROM queue WHERE name = near_queue AND (paused OR concurrency IS NOT NULL OR rate_limit IS NOT NULL)) THEN
+    SELECT array_agg(ctid), array_agg(queue), array_agg(priority), array_agg(state), array_agg(run)
+    INTO rows, queues, priorities, states, runs
+    FROM (SELECT ctid, queue, priority, state, run FROM job
+          WHERE state IN (1, 2, 4) AND partition_key IS NULL AND queue = near_queue AND priority = near_priority
+            AND run_at >= near_run_at AND run_at <= t
+          ORDER BY queue, priority, run_at, id LIMIT most FOR UPDATE SKIP LOCKED) AS ready;
+    IF cardinality(rows) = most THEN
+      PERFORM count_started(queues, priorities, states, runs);
+      RETURN QUERY SELECT * FROM start_jobs(rows, of_incarnation, claim_timeout, false, t);
+      RETURN;
+    END IF;
   END IF;
   FOR lane IN
     SELECT l.queue, l.priority, l.partitioned OR q.concurrency IS NOT NULL OR q.rate_limit IS NOT NULL AS held
@@ -138,7 +155,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION @schema@.nothing_claimed(t timestamptz) RETURNS @schema@.claim_row
-LANGUAGE sql STABLE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE sql STABLE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
   SELECT 0::smallint, NULL::bigint,
     -- When something becomes ready by itself: a job is due, or a rate limit has a token again.
     least((SELECT min(run_at) FROM job WHERE state IN (1, 4) AND run_at > t),
@@ -169,7 +186,7 @@ CREATE OR REPLACE FUNCTION @schema@.candidates(of_incarnation bigint, most int, 
 RETURNS TABLE (step smallint, id bigint, run_at timestamptz, created_at timestamptz, started_at timestamptz,
   token bigint, run bigint, timeout bigint, attempt int, max_attempts int, crashes int, priority smallint, queue text,
   kind text, partition_key text, unique_key text, tags text, args text)
-LANGUAGE sql VOLATILE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE sql VOLATILE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
   WITH lane AS MATERIALIZED (
     SELECT l.* FROM lanes() AS l LEFT JOIN queue AS q ON q.name = l.queue
     WHERE (of_queues IS NULL OR l.queue = ANY (of_queues)) AND l.priority = ANY (of_priorities) AND q.paused IS NOT TRUE
@@ -214,7 +231,7 @@ $$;
 
 -- Moves a partition's position in a lane on to its first job that waits, if no producer of the key is under way.
 CREATE OR REPLACE FUNCTION @schema@.advance_lane(of_queue text, of_priority smallint, of_key text) RETURNS void
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
   first record;
 BEGIN
@@ -237,7 +254,7 @@ END $$;
 CREATE OR REPLACE FUNCTION @schema@.claim_plan(worker_id text, of_incarnation bigint, lane_queues text[],
                                                lane_priorities smallint[], quotas int[], ids bigint[],
                                                claim_timeout bigint) RETURNS SETOF @schema@.claim_row
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   t timestamptz := clock();

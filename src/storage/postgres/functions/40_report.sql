@@ -1,88 +1,78 @@
 -- Report: what became of attempts. A lease that is not the job's current one changes nothing.
 
--- Ends attempts, whole columns at a time, and says of each whether its lease was current. Their leases' rows are locked
--- first, in order, so that reports and rescues of one batch take turns. to_states: where each job goes; one that has a
--- cancel request and would wait again is cancelled instead. delays: microseconds to run_at, -1 to keep it. outcomes:
--- what stands among the failed attempts, NULL for none. errors: NULL keeps the one the job has.
--- of_incarnation NULL: whoever holds it (rescue).
+-- Ends attempts, whole columns at a time, and says of each whether its lease was current. Whoever changes a running job
+-- locks its lease's row first, in order of token: so what is found here stays as it is to the end of the transaction, and
+-- rows can be named by ctid. (Joined with the table by id, the planner may walk all of it when its statistics are old:
+-- the look-up below cannot be planned in another way.)
+-- to_states: where each job goes; one that has a cancel request and would wait again is cancelled instead. delays:
+-- microseconds to run_at, -1 to keep it. outcomes: what stands among the failed attempts, NULL for none. errors: NULL
+-- keeps the one the job has. of_incarnation NULL: whoever holds it (rescue).
 CREATE OR REPLACE FUNCTION @schema@.end_attempts(
   of_incarnation bigint, ids bigint[], attempts int[], tokens bigint[], to_states smallint[], delays bigint[],
   uncounted int[], crashed int[], outcomes text[], errors text[], results text[]) RETURNS boolean[]
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   t timestamptz := clock();
   n int := cardinality(ids);
-  partitioned boolean;
   ended record;
 BEGIN
   PERFORM FROM lease WHERE token = ANY (tokens) ORDER BY token FOR UPDATE;
-  partitioned := EXISTS (SELECT FROM unnest(tokens) AS k WHERE k & 1 = 1);
-  IF partitioned THEN
+  IF EXISTS (SELECT FROM unnest(tokens) AS k WHERE k & 1 = 1) THEN
     PERFORM FROM partition WHERE key IN (SELECT partition_key FROM job WHERE id = ANY (ids)) ORDER BY key FOR UPDATE;
   END IF;
-  -- Attempts that failed, before their rows go. The lease's lock keeps what is seen here true.
-  IF EXISTS (SELECT FROM unnest(outcomes) AS o WHERE o IS NOT NULL) THEN
+  WITH found AS MATERIALIZED (
+    SELECT r.o, r.outcome, coalesce(r.error, j.error) AS error, r.error AS said, r.result, j.tid, j.job,
+           (j.job).attempt - r.uncounted AS counted, (j.job).crashes + r.crashed AS crashes,
+           CASE WHEN nullif(r.delay, -1) IS NULL THEN (j.job).run_at
+                ELSE t + greatest(r.delay, 0) * interval '1 microsecond' END AS run_at,
+           CASE WHEN r.state >= 5 THEN r.state
+                WHEN (j.job).cancel_requested THEN 6::smallint
+                WHEN r.state <> 2 AND r.delay <= 0 THEN 2::smallint
+                ELSE r.state END AS to_state
+    FROM unnest(ids, attempts, tokens, to_states, delays, uncounted, crashed, outcomes, errors, results)
+      WITH ORDINALITY AS r (id, attempt, token, state, delay, uncounted, crashed, outcome, error, result, o),
+    LATERAL (
+      SELECT j.ctid AS tid, j AS job, j.error FROM job AS j
+      WHERE j.id = r.id AND j.token = r.token AND j.attempt = r.attempt AND j.state = 3
+        AND j.incarnation = coalesce(of_incarnation, j.incarnation)
+      OFFSET 0) AS j
+  ), failed AS (
     INSERT INTO attempt (job, incarnation, started_at, finished_at, attempt, outcome, error)
-    SELECT j.id, j.incarnation, j.started_at, t, j.attempt, r.outcome, coalesce(r.error, '')
-    FROM unnest(ids, attempts, tokens, outcomes, errors) WITH ORDINALITY AS r (id, attempt, token, outcome, error, o)
-    JOIN job AS j ON j.id = r.id AND j.token = r.token AND j.attempt = r.attempt AND j.state = 3
-      AND j.incarnation = coalesce(of_incarnation, j.incarnation)
-    WHERE r.outcome IS NOT NULL ORDER BY o;
-  END IF;
-  WITH r AS MATERIALIZED (
-    SELECT id, attempt, token, state, nullif(delay, -1) AS delay, uncounted, crashed, error, result, o
-    FROM unnest(ids, attempts, tokens, to_states, delays, uncounted, crashed, errors, results)
-      WITH ORDINALITY AS r (id, attempt, token, state, delay, uncounted, crashed, error, result, o)
-  ), gone AS (
-    DELETE FROM job AS j USING r
-    WHERE j.id = r.id AND j.token = r.token AND j.attempt = r.attempt AND j.state = 3
-      AND j.incarnation = coalesce(of_incarnation, j.incarnation) AND (r.state >= 5 OR j.cancel_requested)
-    RETURNING j.*, r.o, CASE WHEN r.state >= 5 THEN r.state ELSE 6::smallint END AS to_state, r.uncounted, r.crashed,
-      r.delay, r.error AS new_error, r.result
-  ), back AS (
-    UPDATE job AS j SET state = CASE WHEN r.state <> 2 AND coalesce(r.delay, 0) <= 0 THEN 2 ELSE r.state END, token = 0,
-      run_at = CASE WHEN r.delay IS NULL THEN j.run_at ELSE t + greatest(r.delay, 0) * interval '1 microsecond' END,
-      attempt = j.attempt - r.uncounted, crashes = j.crashes + r.crashed, error = coalesce(r.error, j.error),
-      deadline = NULL
-    FROM r
-    WHERE j.id = r.id AND j.token = r.token AND j.attempt = r.attempt AND j.state = 3
-      AND j.incarnation = coalesce(of_incarnation, j.incarnation) AND r.state < 5 AND NOT j.cancel_requested
-    RETURNING j.queue, j.priority, j.run, j.state AS to_state, r.o, r.token, j.id, j.run_at, j.partition_key
+    SELECT (job).id, (job).incarnation, (job).started_at, t, (job).attempt, outcome, coalesce(said, '')
+    FROM found WHERE outcome IS NOT NULL ORDER BY o
   ), history AS (
     INSERT INTO job_history
-    SELECT id, CASE WHEN delay IS NULL THEN run_at ELSE t + greatest(delay, 0) * interval '1 microsecond' END, created_at,
-           started_at, t, incarnation, run, timeout, progress, attempt - uncounted, max_attempts, crashes + crashed,
-           max_crashes, priority, to_state, queue, kind, partition_key, unique_key, tags, args, result,
-           coalesce(new_error, error), progress_message
-    FROM gone WHERE to_state <> 7
+    SELECT (job).id, run_at, (job).created_at, (job).started_at, t, (job).incarnation, (job).run, (job).timeout,
+           (job).progress, counted, (job).max_attempts, crashes, (job).max_crashes, (job).priority, to_state, (job).queue,
+           (job).kind, (job).partition_key, (job).unique_key, (job).tags, (job).args, result, error,
+           (job).progress_message
+    FROM found WHERE to_state IN (5, 6)
   ), dead AS (
     INSERT INTO dead_letter
-    SELECT id, run_at, created_at, started_at, t, incarnation, run, timeout, progress, attempt - uncounted,
-           max_attempts, crashes + crashed, max_crashes, priority, to_state, queue, kind, partition_key, unique_key, tags,
-           args, result, coalesce(new_error, error), progress_message
-    FROM gone WHERE to_state = 7
-  ), ended AS (
-    SELECT queue, priority, run, to_state, o, token, NULL::bigint AS id, NULL::timestamptz AS run_at, partition_key
-    FROM gone UNION ALL SELECT * FROM back
+    SELECT (job).id, run_at, (job).created_at, (job).started_at, t, (job).incarnation, (job).run, (job).timeout,
+           (job).progress, counted, (job).max_attempts, crashes, (job).max_crashes, (job).priority, to_state, (job).queue,
+           (job).kind, (job).partition_key, (job).unique_key, (job).tags, (job).args, result, error,
+           (job).progress_message
+    FROM found WHERE to_state = 7
+  ), gone AS (
+    DELETE FROM job WHERE ctid = ANY (ARRAY(SELECT tid FROM found WHERE to_state >= 5))
+  ), back AS (
+    UPDATE job AS j SET state = f.to_state, token = 0, run_at = f.run_at, attempt = f.counted, crashes = f.crashes,
+      error = f.error, deadline = NULL
+    FROM found AS f WHERE f.to_state < 5 AND j.ctid = f.tid
   )
-  SELECT array_agg(queue) AS queues, array_agg(priority) AS priorities, array_agg(run) AS runs,
-         array_agg(to_state) AS states, array_agg(o) AS ords, array_agg(token) AS tokens, array_agg(id) AS ids,
-         array_agg(run_at) AS run_ats, array_agg(partition_key) AS keys
-  INTO ended FROM ended;
+  SELECT array_agg((job).queue) AS queues, array_agg((job).priority) AS priorities, array_agg((job).run) AS runs,
+         array_agg(to_state) AS states, array_agg(o) AS ords, array_agg((job).token) AS tokens,
+         array_agg(CASE WHEN to_state < 5 THEN (job).id END) AS waiting, array_agg(run_at) AS run_ats,
+         array_agg((job).partition_key) AS keys
+  INTO ended FROM found;
   IF ended.ords IS NULL THEN RETURN array_fill(false, ARRAY[n]); END IF;
   PERFORM count_ended(ended.queues, ended.priorities, ended.states, ended.runs, ended.tokens);
-  IF partitioned THEN
-    UPDATE partition AS p SET running = running - k.n, holder = CASE WHEN running > k.n THEN holder ELSE 0 END
-    FROM (SELECT key, count(*) AS n FROM unnest(ended.keys) AS key WHERE key IS NOT NULL GROUP BY key) AS k
-    WHERE p.key = k.key;
-    PERFORM announce_partitions(array_agg(q), array_agg(p), array_agg(k), array_agg(at), array_agg(i))
-    FROM unnest(ended.queues, ended.priorities, ended.keys, ended.run_ats, ended.ids) AS j (q, p, k, at, i)
-    WHERE k IS NOT NULL AND i IS NOT NULL HAVING count(*) > 0;
-    PERFORM wake_idle(array_agg(q), array_agg(p))
-    FROM unnest(ended.queues, ended.priorities, ended.keys) AS j (q, p, k) WHERE k IS NOT NULL HAVING count(*) > 0;
-  END IF;
-  IF EXISTS (SELECT FROM unnest(ended.ids) AS i WHERE i IS NOT NULL)
+  PERFORM release_partitions(ended.queues, ended.priorities, ended.keys, ended.waiting, ended.run_ats)
+  WHERE EXISTS (SELECT FROM unnest(ended.keys) AS k WHERE k IS NOT NULL);
+  -- What waits again, or a place in a limited queue or a partition, is work for others.
+  IF EXISTS (SELECT FROM unnest(ended.waiting, ended.keys) AS e (i, k) WHERE i IS NOT NULL OR k IS NOT NULL)
      OR EXISTS (SELECT FROM queue WHERE name = ANY (ended.queues) AND concurrency IS NOT NULL) THEN
     PERFORM wake_idle(ended.queues, ended.priorities);
   END IF;
@@ -90,10 +80,23 @@ BEGIN
   RETURN ARRAY(SELECT o = ANY (ended.ords) FROM generate_series(1, n) AS o ORDER BY o);
 END $$;
 
+-- Gives back partitions whose jobs ended, and makes those that wait again (an id in `waiting`) known. Their rows are locked.
+CREATE OR REPLACE FUNCTION @schema@.release_partitions(queues text[], priorities smallint[], keys text[], waiting bigint[],
+                                                       run_ats timestamptz[]) RETURNS void
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+BEGIN
+  UPDATE partition AS p SET running = running - k.n, holder = CASE WHEN running > k.n THEN holder ELSE 0 END
+  FROM (SELECT key, count(*) AS n FROM unnest(keys) AS key WHERE key IS NOT NULL GROUP BY key) AS k
+  WHERE p.key = k.key;
+  PERFORM announce_partitions(array_agg(q), array_agg(p), array_agg(k), array_agg(at), array_agg(i))
+  FROM unnest(queues, priorities, keys, run_ats, waiting) AS j (q, p, k, at, i)
+  WHERE k IS NOT NULL AND i IS NOT NULL HAVING count(*) > 0;
+END $$;
+
 -- Counts jobs out of running, and out of their leases.
 CREATE OR REPLACE FUNCTION @schema@.count_ended(queues text[], priorities smallint[], states smallint[], runs bigint[],
                                                 tokens bigint[]) RETURNS void
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
   INSERT INTO queue_change
   SELECT q, p, 0, count(*) FILTER (WHERE s = 1), count(*) FILTER (WHERE s = 2), -count(*),
@@ -122,7 +125,7 @@ CREATE OR REPLACE FUNCTION @schema@.report(
   emit_delays bigint[], max_attemptss int[], max_crashess int[], timeouts bigint[], partition_keys text[],
   unique_keys text[], tagss text[],
   OUT accepted boolean[], OUT finished_runs bigint[])
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   run_of bigint[];
@@ -165,7 +168,7 @@ CREATE OR REPLACE FUNCTION @schema@.emit_jobs(
   kinds text[], argss text[], queues text[], priorities smallint[], run_ats timestamptz[], delays bigint[],
   max_attemptss int[], max_crashess int[], timeouts bigint[], partition_keys text[], unique_keys text[], tagss text[])
 RETURNS TABLE (id bigint, duplicate boolean)
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
   emitter record;
 BEGIN

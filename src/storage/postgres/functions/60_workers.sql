@@ -20,20 +20,26 @@ END $$;
 CREATE OR REPLACE FUNCTION @schema@.heartbeat(worker_id text, of_incarnation bigint, of_state smallint, ids bigint[],
                                               attempts int[], tokens bigint[], fractions float8[], messages text[])
 RETURNS bigint[]
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
   UPDATE worker SET last_heartbeat = clock(), state = of_state
   WHERE incarnation = of_incarnation AND id = worker_id AND state <> 2 AND NOT superseded;
   IF NOT FOUND THEN RETURN NULL; END IF;
-  UPDATE job AS j SET progress = r.fraction, progress_message = r.message
-  FROM unnest(ids, attempts, tokens, fractions, messages) AS r (id, attempt, token, fraction, message)
-  WHERE j.id = r.id AND j.attempt = r.attempt AND j.token = r.token AND j.incarnation = of_incarnation AND j.state = 3;
+  IF cardinality(ids) > 0 THEN
+    PERFORM FROM lease WHERE token = ANY (tokens) ORDER BY token FOR UPDATE; -- see end_attempts
+    UPDATE job AS j SET progress = f.fraction, progress_message = f.message
+    FROM (SELECT r.fraction, r.message, j.tid
+          FROM unnest(ids, attempts, tokens, fractions, messages) AS r (id, attempt, token, fraction, message),
+          LATERAL (SELECT j.ctid AS tid FROM job AS j WHERE j.id = r.id AND j.attempt = r.attempt AND j.token = r.token
+                     AND j.incarnation = of_incarnation AND j.state = 3 OFFSET 0) AS j) AS f
+    WHERE j.ctid = f.tid;
+  END IF;
   RETURN ARRAY(SELECT id FROM job WHERE incarnation = of_incarnation AND cancel_requested AND state = 3 ORDER BY id);
 END $$;
 
 -- Releases what the worker still holds; not an attempt. Runs that may be over come back.
 CREATE OR REPLACE FUNCTION @schema@.stop_worker(worker_id text, of_incarnation bigint) RETURNS bigint[]
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   held record;
   n int;
@@ -45,8 +51,9 @@ BEGIN
   UPDATE leader SET expires_at = clock() WHERE incarnation = of_incarnation;
   SELECT array_agg(j.id ORDER BY j.id) AS ids, array_agg(j.attempt ORDER BY j.id) AS attempts,
          array_agg(j.token ORDER BY j.id) AS tokens, array_agg(DISTINCT j.run) AS runs INTO held
-  FROM lease AS l, unnest(l.jobs) AS i JOIN job AS j ON j.id = i
-  WHERE l.incarnation = of_incarnation AND j.token = l.token AND j.state = 3;
+  FROM lease AS l, unnest(l.jobs) AS i,
+  LATERAL (SELECT j.* FROM job AS j WHERE j.id = i AND j.token = l.token AND j.state = 3 OFFSET 0) AS j
+  WHERE l.incarnation = of_incarnation;
   n := coalesce(cardinality(held.ids), 0);
   IF n = 0 THEN RETURN '{}'; END IF;
   PERFORM end_attempts(of_incarnation, held.ids, held.attempts, held.tokens, array_fill(2::smallint, ARRAY[n]),
@@ -60,16 +67,18 @@ END $$;
 CREATE OR REPLACE FUNCTION @schema@.to_rescue(stale bigint, grace bigint)
 RETURNS TABLE (silent boolean, id bigint, attempt int, token bigint, worker text, max_attempts int, crashes int,
                max_crashes int, priority smallint, queue text, cancel_requested boolean, run bigint)
-LANGUAGE sql STABLE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE sql STABLE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
   WITH t (now) AS MATERIALIZED (SELECT clock()),
-  found AS (
-    SELECT j.*, w.id AS worker_id, t.now - w.last_heartbeat > stale * interval '1 microsecond' AS silent
-    FROM t, lease AS l JOIN worker AS w ON w.incarnation = l.incarnation, unnest(l.jobs) AS i JOIN job AS j ON j.id = i
-    WHERE (t.now - w.last_heartbeat > stale * interval '1 microsecond'
-           OR l.deadline + grace * interval '1 microsecond' < t.now)
-      AND j.token = l.token AND j.state = 3
-      AND (t.now - w.last_heartbeat > stale * interval '1 microsecond'
-           OR j.deadline + grace * interval '1 microsecond' < t.now)
+  suspect AS MATERIALIZED (
+    SELECT l.token, l.jobs, w.id AS worker_id, t.now - w.last_heartbeat > stale * interval '1 microsecond' AS silent, t.now
+    FROM t, lease AS l JOIN worker AS w ON w.incarnation = l.incarnation
+    WHERE t.now - w.last_heartbeat > stale * interval '1 microsecond'
+      OR l.deadline + grace * interval '1 microsecond' < t.now
+  ), found AS (
+    SELECT j.*, s.worker_id, s.silent
+    FROM suspect AS s, unnest(s.jobs) AS i,
+    LATERAL (SELECT j.* FROM job AS j WHERE j.id = i AND j.token = s.token AND j.state = 3 OFFSET 0) AS j
+    WHERE s.silent OR j.deadline + grace * interval '1 microsecond' < s.now
   )
   SELECT silent, id, attempt, token, worker_id, max_attempts, crashes, max_crashes, priority, queue, cancel_requested, run
   FROM found ORDER BY silent DESC, id
@@ -80,7 +89,7 @@ $$;
 CREATE OR REPLACE FUNCTION @schema@.rescue(stale bigint, silent boolean[], ids bigint[], attempts int[], tokens bigint[],
                                            to_states smallint[], delays bigint[], uncounted int[], crashed int[],
                                            outcomes text[], errors text[]) RETURNS boolean[]
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   t timestamptz;
@@ -100,8 +109,9 @@ BEGIN
                              array_fill(NULL::text, ARRAY[cardinality(ids)]));
     UPDATE lease AS l SET deadline = j.deadline
     FROM (SELECT l.token, min(j.deadline) AS deadline
-          FROM lease AS l, unnest(l.jobs) AS i JOIN job AS j ON j.id = i
-          WHERE l.token = ANY (tokens) AND j.token = l.token AND j.state = 3 GROUP BY l.token) AS j
+          FROM lease AS l, unnest(l.jobs) AS i,
+          LATERAL (SELECT j.deadline FROM job AS j WHERE j.id = i AND j.token = l.token AND j.state = 3 OFFSET 0) AS j
+          WHERE l.token = ANY (tokens) GROUP BY l.token) AS j
     WHERE l.token = j.token;
   END IF;
   t := clock();
@@ -150,7 +160,7 @@ END $$;
 CREATE OR REPLACE FUNCTION @schema@.look(of_incarnation bigint, of_queues text[], of_priorities smallint[],
                                          INOUT bound xid8, OUT work boolean, OUT due timestamptz, OUT settled boolean,
                                          OUT wait bigint)
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
 SET jit = off AS $$
 #variable_conflict use_column
 DECLARE

@@ -2,7 +2,7 @@
 
 -- Jobs that wait are cancelled at once; running ones get a request. Returns those.
 CREATE OR REPLACE FUNCTION @schema@.cancel_jobs(ids bigint[]) RETURNS bigint[]
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   done bigint[] := '{}';
   part bigint[];
@@ -11,6 +11,8 @@ BEGIN
   FOR look IN 1 .. 2 LOOP
     part := cancel_waiting(ids);
     done := done || part;
+    PERFORM FROM lease WHERE token IN (SELECT token FROM job WHERE id = ANY (ids) AND state = 3)
+      ORDER BY token FOR UPDATE; -- see end_attempts
     WITH asked AS (
       UPDATE job SET cancel_requested = true WHERE id = ANY (ids) AND state = 3 AND NOT id = ANY (done) RETURNING id)
     SELECT array_agg(id) INTO part FROM asked;
@@ -20,7 +22,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION @schema@.cancel_waiting(ids bigint[]) RETURNS bigint[]
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   t timestamptz := clock();
   gone record;
@@ -43,7 +45,7 @@ END $$;
 
 -- Dead jobs start again, at most `most` of `ids` in this order; one whose unique key is taken is left alone.
 CREATE OR REPLACE FUNCTION @schema@.retry_dead(ids bigint[], most int) RETURNS bigint[]
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   t timestamptz := clock();
   dead_id bigint;
@@ -77,7 +79,7 @@ END $$;
 
 -- Deletes up to `most` dead letters that died before, with their attempts.
 CREATE OR REPLACE FUNCTION @schema@.purge_dead(before timestamptz, most int) RETURNS bigint
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   gone record;
 BEGIN
@@ -96,7 +98,7 @@ END $$;
 
 -- Deletes up to `most` completed and cancelled jobs that finished before, the oldest ids first.
 CREATE OR REPLACE FUNCTION @schema@.delete_finished(before timestamptz, most int) RETURNS bigint
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   gone record;
 BEGIN

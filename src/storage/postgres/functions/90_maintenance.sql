@@ -3,7 +3,7 @@
 -- Moves positions on that stand before their lane's first job: producers were under way when it was claimed, or it was
 -- cancelled.
 CREATE OR REPLACE FUNCTION @schema@.tidy_partitions(most int) RETURNS void
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   stale record;
 BEGIN

@@ -80,7 +80,7 @@ CREATE UNIQUE INDEX job_unique ON @schema@.job (unique_key) WHERE unique_key IS 
 CREATE INDEX job_to_cancel ON @schema@.job (incarnation) WHERE cancel_requested;
 CREATE INDEX job_of_run ON @schema@.job (run, id) WHERE run IS NOT NULL;
 
--- One row for each claimed batch that has running jobs. Whoever ends an attempt locks its row first.
+-- One row for each claimed batch that has running jobs. Whoever changes a running job locks its lease's row first.
 CREATE TABLE @schema@.lease (
   token bigint PRIMARY KEY,
   incarnation bigint NOT NULL,
