@@ -14,9 +14,10 @@ Result<std::unique_ptr<Storage>> OpenStorage(const StorageOptions& options) {
   StorageOptions local = options;
   if (local.url.starts_with("sqlite:")) local.url = local.url.substr(7);
   if (local.url.find("://") != std::string::npos) {
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}: unknown kind of database; use a SQLite path such as ./millrace.db or a postgres:// URL",
-                            engine::WithoutCredentials(local.url)));
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: unknown kind of database; use a SQLite path such as ./millrace.db or a postgres:// URL",
+                    engine::WithoutCredentials(local.url)));
   }
   if (local.url.empty()) return fail(ErrorCode::kInvalidArgument, "the database path is empty; use --db PATH");
   return sqlite::OpenSqlite(local);
