@@ -42,6 +42,8 @@ constexpr std::size_t kBusyClaim = 100;
 // Claims that got all they asked for, one after the other, after which a worker is not idle any more: notifications
 // then only cost.
 constexpr int kFullClaims = 3;
+// A claim that was cut off ends within the server's statement timeout and the time it takes to notice a dead client.
+constexpr auto kClaimEndsWithin = std::chrono::seconds(120);
 
 ClaimedJob ReadJob(const ResultSet::Row& row) {
   ClaimedJob job;
@@ -106,8 +108,9 @@ void Arrange(std::vector<ClaimedJob>& jobs, const std::vector<JobId>& order) {
 
 }  // namespace
 
-Params Driver::ClaimParams(const ClaimRequest& request) {
-  Params params;
+Driver::NumberedClaim Driver::ClaimParams(const ClaimRequest& request) {
+  NumberedClaim claim;
+  Params& params = claim.params;
   const int held = request.max_held < 0 ? request.max_jobs : std::min(request.max_held, request.max_jobs);
   params.Text(request.worker.id).Int(request.worker.incarnation).Int4(request.max_jobs).Int4(held);
   AddFilter(params, request);
@@ -121,10 +124,12 @@ Params Driver::ClaimParams(const ClaimRequest& request) {
     waiting.looked_at = now;
     params.NullText().UntypedNull().NullTime();
   }
-  return params;
+  claim.number = ++waiting.claims;
+  params.Int(claim.number);
+  return claim;
 }
 
-Result<Claimed> Driver::ClaimPlanned(const ClaimRequest& request, const ResultSet& candidates) {
+Result<Claimed> Driver::ClaimPlanned(const ClaimRequest& request, const ResultSet& candidates, std::int64_t number) {
   Plan plan;
   {
     const std::lock_guard lock(share_mutex_);
@@ -142,15 +147,21 @@ Result<Claimed> Driver::ClaimPlanned(const ClaimRequest& request, const ResultSe
   Params params;
   params.Text(request.worker.id).Int(request.worker.incarnation).Texts(std::span<const std::string>(queues));
   params.Int2s(priorities).Int4s(quotas).Ints(plan.partitioned).Int(options_.claim_timeout.count());
-  MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.claim_plan, params));
-  Claimed claimed = ReadClaimed(rows);
+  params.Int(number);
+  const auto rows = Run(statements_.claim_plan, params);
+  if (!rows) {
+    NoteLost(request.worker, number, rows.error());
+    return fail(rows.error());
+  }
+  Claimed claimed = ReadClaimed(*rows);
   Arrange(claimed.jobs, plan.order);
   // Others were quicker: there may be more where that came from.
   claimed.more = claimed.jobs.size() < plan.order.size();
   return claimed;
 }
 
-Result<Claimed> Driver::FinishClaim(const ClaimRequest& request, const ResultSet& rows, std::uint64_t seen) {
+Result<Claimed> Driver::FinishClaim(const ClaimRequest& request, const ResultSet& rows, std::uint64_t seen,
+                                    std::int64_t number) {
   Claimed claimed;
   const auto step = rows.empty() ? kNothing : rows.row(0).integer(kStep);
   if (step == kNothing || step == kClaimed) {
@@ -164,7 +175,7 @@ Result<Claimed> Driver::FinishClaim(const ClaimRequest& request, const ResultSet
     }
     if (static_cast<int>(claimed.jobs.size()) < request.max_jobs) (void)fair_share_.Next({});
   } else {
-    MILLRACE_ASSIGN(claimed, ClaimPlanned(request, rows));
+    MILLRACE_ASSIGN(claimed, ClaimPlanned(request, rows, number));
   }
   claimed.more = claimed.more || static_cast<int>(claimed.jobs.size()) == request.max_jobs;
   NoteClaim(request, claimed, seen, step == kClaimed);
@@ -190,10 +201,37 @@ void Driver::NoteClaim(const ClaimRequest& request, const Claimed& claimed, std:
   if (busy) (void)Run(statements_.not_idle, Params().Int(request.worker.incarnation));
 }
 
+void Driver::NoteLost(const WorkerRef& worker, std::int64_t claim, const Error& error) {
+  // Any other error is the server's answer: nothing was taken.
+  if (error.code != ErrorCode::kDatabaseUnavailable && error.code != ErrorCode::kTimeout) return;
+  const std::lock_guard lock(work_mutex_);
+  waiting_[worker.incarnation].lost.emplace_back(claim, std::chrono::steady_clock::now());
+}
+
+void Driver::ReleaseLost(const WorkerRef& worker) {
+  std::vector<std::int64_t> claims;
+  {
+    const std::lock_guard lock(work_mutex_);
+    auto& lost = waiting_[worker.incarnation].lost;
+    if (lost.empty()) return;
+    const auto past = std::chrono::steady_clock::now() - kClaimEndsWithin;
+    std::erase_if(lost, [&](const auto& claim) { return claim.second < past; });
+    for (const auto& [number, when] : lost) claims.push_back(number);
+  }
+  // Should it fail, the next heartbeat tries again.
+  if (!claims.empty()) (void)Run(statements_.release_lost, Params().Int(worker.incarnation).Ints(claims));
+}
+
 Result<Claimed> Driver::Claim(const ClaimRequest& request) {
+  ReleaseLost(request.worker);
   const std::uint64_t seen = WorkSeen();
-  MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.claim, ClaimParams(request)));
-  return FinishClaim(request, rows, seen);
+  const NumberedClaim claim = ClaimParams(request);
+  const auto rows = Run(statements_.claim, claim.params);
+  if (!rows) {
+    NoteLost(request.worker, claim.number, rows.error());
+    return fail(rows.error());
+  }
+  return FinishClaim(request, *rows, seen, claim.number);
 }
 
 }  // namespace millrace::storage::postgres

@@ -75,10 +75,19 @@ class Driver : public Storage {
   Result<std::vector<Enqueued>> EnqueueOn(Connection& connection, std::span<const NewJob> jobs);
 
   // ---- claim.cc
-  [[nodiscard]] Params ClaimParams(const ClaimRequest& request);
+  // Numbers the claim, so that it can be named should its answer be lost.
+  struct NumberedClaim {
+    std::int64_t number = 0;
+    Params params;
+  };
+  [[nodiscard]] NumberedClaim ClaimParams(const ClaimRequest& request);
+  // Remembers a claim that failed without saying whether it took anything; and releases what such claims took.
+  void NoteLost(const WorkerRef& worker, std::int64_t claim, const Error& error);
+  void ReleaseLost(const WorkerRef& worker);
   // `seen`: of work_, before the claim.
-  Result<Claimed> FinishClaim(const ClaimRequest& request, const ResultSet& rows, std::uint64_t seen);
-  Result<Claimed> ClaimPlanned(const ClaimRequest& request, const ResultSet& candidates);
+  Result<Claimed> FinishClaim(const ClaimRequest& request, const ResultSet& rows, std::uint64_t seen,
+                              std::int64_t number);
+  Result<Claimed> ClaimPlanned(const ClaimRequest& request, const ResultSet& candidates, std::int64_t number);
   void NoteClaim(const ClaimRequest& request, const Claimed& claimed, std::uint64_t seen, bool one_lane);
 
   // ---- wait.cc
@@ -141,6 +150,8 @@ class Driver : public Storage {
     // Where its latest claim ended, if that was large, full and of one lane; and when it last looked at all lanes.
     std::optional<Near> near;
     std::chrono::steady_clock::time_point looked_at;
+    std::int64_t claims = 0;                                                           // made so far
+    std::vector<std::pair<std::int64_t, std::chrono::steady_clock::time_point>> lost;  // by number; when
   };
   std::mutex work_mutex_;
   std::condition_variable_any work_changed_;

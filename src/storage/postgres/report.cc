@@ -168,13 +168,19 @@ Result<Exchange> Driver::ReportAndClaim(std::span<const Report> reports, const C
   }
   MILLRACE_ASSIGN(const std::vector<bool> refused, Refused(request.worker, reports));
   const Params report = ReportParams(request.worker, reports, refused);
-  const Params claim = ClaimParams(request);
+  ReleaseLost(request.worker);
+  const NumberedClaim claim = ClaimParams(request);
   const std::uint64_t seen = WorkSeen();
-  const std::array<Call, 2> calls = {Call{&statements_.report, &report}, Call{&statements_.claim, &claim}};
-  MILLRACE_ASSIGN(const std::vector<ResultSet> results, RunTogether(calls));
+  const std::array<Call, 2> calls = {Call{&statements_.report, &report}, Call{&statements_.claim, &claim.params}};
+  const auto answers = RunTogether(calls);
+  if (!answers) {
+    NoteLost(request.worker, claim.number, answers.error());
+    return fail(answers.error());
+  }
+  const std::vector<ResultSet>& results = *answers;
   std::vector<RunId> finished;
   exchange.accepted = ReadAccepted(results[0], refused, finished);
-  MILLRACE_ASSIGN(exchange.claimed, FinishClaim(request, results[1], seen));
+  MILLRACE_ASSIGN(exchange.claimed, FinishClaim(request, results[1], seen, claim.number));
   MILLRACE_TRY(AdvanceRuns(finished));
   return exchange;
 }

@@ -47,6 +47,7 @@ Statements::Statements(std::string_view schema) {
   set(register_worker, "register_worker", queries::kRegisterWorker);
   set(heartbeat, "heartbeat", queries::kHeartbeat);
   set(stop_worker, "stop_worker", queries::kStopWorker);
+  set(release_lost, "release_lost", queries::kReleaseLost);
   set(to_rescue, "to_rescue", queries::kToRescue);
   set(rescue, "rescue", queries::kRescue);
   set(maintain, "maintain", queries::kMaintain);

@@ -18,7 +18,7 @@ struct Statements {
   explicit Statements(std::string_view schema);
 
   Query now, enqueue, emit_jobs, holds_lease, claim, claim_plan, report, advance_runs;
-  Query register_worker, heartbeat, stop_worker, to_rescue, rescue, maintain, make_history_partitions;
+  Query register_worker, heartbeat, stop_worker, release_lost, to_rescue, rescue, maintain, make_history_partitions;
   Query cancel_jobs, retry_dead, purge_dead, delete_finished, pause_queue, configure_queue, wake_all;
   Query attempts, lane_counts, queues, oldest_available, workers, known_kinds;
   Query start_run, runs, cancel_run;

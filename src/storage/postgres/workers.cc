@@ -42,6 +42,7 @@ Result<HeartbeatReply> Driver::Heartbeat(const WorkerRef& worker, WorkerState st
   params.Text(worker.id).Int(worker.incarnation).Int2(static_cast<std::int16_t>(state)).Ints(ids).Int4s(attempts);
   params.Ints(tokens).Texts(std::span<const std::string>(fractions)).Texts(std::span<const std::string>(messages));
   MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.heartbeat, params));
+  ReleaseLost(worker);
   HeartbeatReply reply;
   reply.superseded = rows.row(0).boolean(0);
   reply.cancelled = ParseIds(rows.row(0).text(1));

@@ -34,7 +34,7 @@ BEGIN
 END $$;
 
 -- Marks ready jobs, whose rows the caller has locked, as running under a new lease, and returns them.
-CREATE OR REPLACE FUNCTION @schema@.start_jobs(rows tid[], of_incarnation bigint, claim_timeout bigint,
+CREATE OR REPLACE FUNCTION @schema@.start_jobs(rows tid[], of_incarnation bigint, claim_no bigint, claim_timeout bigint,
                                                partitioned boolean, t timestamptz) RETURNS SETOF @schema@.claim_row
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
@@ -51,8 +51,8 @@ BEGIN
     WHERE ctid = ANY (rows)
     RETURNING *
   ), leased AS (
-    INSERT INTO lease (token, incarnation, deadline, open, jobs)
-    SELECT new_token, of_incarnation, min(deadline), count(*), array_agg(id) FROM started HAVING count(*) > 0
+    INSERT INTO lease (token, incarnation, deadline, claim, open, jobs)
+    SELECT new_token, of_incarnation, min(deadline), claim_no, count(*), array_agg(id) FROM started HAVING count(*) > 0
   )
   SELECT 1::smallint, id, run_at, created_at, t, new_token, run, timeout, attempt, max_attempts, crashes, priority,
          queue, kind, partition_key, unique_key, to_json(tags)::text, args::text
@@ -81,7 +81,8 @@ END $$;
 -- at all lanes only when that does not fill it. The caller looks at all of them again soon, for what came in before.
 CREATE OR REPLACE FUNCTION @schema@.claim(worker_id text, of_incarnation bigint, most int, most_held int,
                                           of_queues text[], of_priorities smallint[], claim_timeout bigint,
-                                          near_queue text, near_priority smallint, near_run_at timestamptz)
+                                          near_queue text, near_priority smallint, near_run_at timestamptz,
+                                          claim_no bigint)
 RETURNS SETOF @schema@.claim_row
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
@@ -113,7 +114,7 @@ BEGIN
           ORDER BY queue, priority, run_at, id LIMIT most FOR UPDATE SKIP LOCKED) AS ready;
     IF cardinality(rows) = most THEN
       PERFORM count_started(queues, priorities, states, runs);
-      RETURN QUERY SELECT * FROM start_jobs(rows, of_incarnation, claim_timeout, false, t);
+      RETURN QUERY SELECT * FROM start_jobs(rows, of_incarnation, claim_no, claim_timeout, false, t);
       RETURN;
     END IF;
   END IF;
@@ -147,7 +148,7 @@ BEGIN
           ORDER BY queue, priority, run_at, id LIMIT most FOR UPDATE SKIP LOCKED) AS ready;
     IF rows IS NOT NULL THEN
       PERFORM count_started(queues, priorities, states, runs);
-      RETURN QUERY SELECT * FROM start_jobs(rows, of_incarnation, claim_timeout, false, t);
+      RETURN QUERY SELECT * FROM start_jobs(rows, of_incarnation, claim_no, claim_timeout, false, t);
       RETURN;
     END IF;
   END IF;
@@ -253,7 +254,7 @@ END $$;
 -- this order, as far as limits, partitions and other claims still allow.
 CREATE OR REPLACE FUNCTION @schema@.claim_plan(worker_id text, of_incarnation bigint, lane_queues text[],
                                                lane_priorities smallint[], quotas int[], ids bigint[],
-                                               claim_timeout bigint) RETURNS SETOF @schema@.claim_row
+                                               claim_timeout bigint, claim_no bigint) RETURNS SETOF @schema@.claim_row
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -330,7 +331,7 @@ BEGIN
   WHERE q.name = taken.name AND q.rate_limit IS NOT NULL;
   IF cardinality(rows) > 0 THEN
     PERFORM count_started(queues, priorities, states, runs);
-    RETURN QUERY SELECT * FROM start_jobs(rows, of_incarnation, claim_timeout, cardinality(locked) > 0, t);
+    RETURN QUERY SELECT * FROM start_jobs(rows, of_incarnation, claim_no, claim_timeout, cardinality(locked) > 0, t);
   END IF;
   IF cardinality(locked) > 0 THEN
     PERFORM advance_lane(queue, priority, key) FROM partition_lane WHERE key = ANY (locked) AND run_at <= t;

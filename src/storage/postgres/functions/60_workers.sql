@@ -63,6 +63,27 @@ BEGIN
   RETURN array_remove(held.runs, NULL);
 END $$;
 
+-- Releases what claims took whose answers never came: the connection was lost, and the transaction may have committed
+-- all the same, even later. The worker numbers its claims and names those numbers here until that is past.
+CREATE OR REPLACE FUNCTION @schema@.release_lost(of_incarnation bigint, claims bigint[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  held record;
+  n int;
+BEGIN
+  SELECT array_agg(j.id) AS ids, array_agg(j.attempt) AS attempts, array_agg(j.token) AS tokens INTO held
+  FROM lease AS l, unnest(l.jobs) AS i,
+  LATERAL (SELECT j.* FROM job AS j WHERE j.id = i AND j.token = l.token AND j.state = 3 OFFSET 0) AS j
+  WHERE l.incarnation = of_incarnation AND l.claim = ANY (claims);
+  n := coalesce(cardinality(held.ids), 0);
+  IF n = 0 THEN RETURN 0; END IF;
+  PERFORM end_attempts(of_incarnation, held.ids, held.attempts, held.tokens, array_fill(2::smallint, ARRAY[n]),
+                       array_fill(-1::bigint, ARRAY[n]), array_fill(1, ARRAY[n]), array_fill(0, ARRAY[n]),
+                       array_fill(NULL::text, ARRAY[n]), array_fill(NULL::text, ARRAY[n]),
+                       array_fill(NULL::text, ARRAY[n]));
+  RETURN n;
+END $$;
+
 -- Running jobs to be taken back: of workers silent for longer than `stale`, and those past their deadline plus `grace`.
 CREATE OR REPLACE FUNCTION @schema@.to_rescue(stale bigint, grace bigint)
 RETURNS TABLE (silent boolean, id bigint, attempt int, token bigint, worker text, max_attempts int, crashes int,

@@ -85,6 +85,7 @@ CREATE TABLE @schema@.lease (
   token bigint PRIMARY KEY,
   incarnation bigint NOT NULL,
   deadline timestamptz NOT NULL, -- the earliest of its running jobs, or earlier
+  claim bigint NOT NULL,         -- the worker's number of the claim; see release_lost
   open int NOT NULL,             -- jobs still running
   jobs bigint[] NOT NULL         -- all of the batch
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);

@@ -1,0 +1,83 @@
+// What only this driver has to show: answers that are lost on the way, and many processes at once.
+#include "storage/conformance/helpers.h"
+#include "storage/postgres/driver.h"
+#include "storage/postgres/lossy_proxy.h"
+#include "storage/postgres/migrate.h"
+#include "storage/postgres/pg_fixture.h"
+#include "storage/postgres/url.h"
+
+namespace millrace::storage::postgres {
+namespace {
+
+class DriverTest : public PgTest {
+ protected:
+  void SetUp() override {
+    PgTest::SetUp();
+    if (IsSkipped()) return;
+    Must(MigrateUp(*Open(), "millrace"));
+  }
+  // A driver that reaches the server at this port of 127.0.0.1.
+  std::unique_ptr<Storage> Through(int port) {
+    const Target target = Must(ParseUrl(options_.url));
+    StorageOptions options;
+    options.url = "host=127.0.0.1 port=" + std::to_string(port) + " dbname=" + target.keywords.at("dbname") +
+                  " user=" + target.keywords.at("user");
+    options.password = target.password;
+    return Must(OpenPostgres(options));
+  }
+  int ServerPort() { return std::stoi(Must(ParseUrl(options_.url)).keywords.at("port")); }
+};
+
+ClaimRequest RequestOf(const WorkerRef& worker, int most) {
+  ClaimRequest request;
+  request.worker = worker;
+  request.max_jobs = most;
+  return request;
+}
+
+TEST_F(DriverTest, JobsOfAClaimWhoseAnswerWasLostComeBackAtTheNextCall) {
+  LossyProxy proxy(ServerPort());
+  auto driver = Through(proxy.port());
+  const WorkerRef worker = Must(driver->RegisterWorker({.id = "w", .slots = 4}));
+  const std::vector<NewJob> jobs(3, JobOf("k"));
+  Must(driver->Enqueue(jobs));
+  proxy.LoseNextAnswer();
+  const auto lost = driver->Claim(RequestOf(worker, 3));
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code, ErrorCode::kDatabaseUnavailable);
+  ASSERT_TRUE(proxy.lost());
+  const std::vector<ClaimedJob> claimed = Must(driver->Claim(RequestOf(worker, 3))).jobs;
+  ASSERT_EQ(claimed.size(), 3u) << "no one else can know of them";
+  for (const ClaimedJob& job : claimed) EXPECT_EQ(job.attempt, 1) << "what never ran was no attempt";
+}
+
+TEST_F(DriverTest, AHeartbeatGivesThemBackToo) {
+  LossyProxy proxy(ServerPort());
+  auto driver = Through(proxy.port());
+  auto other = Through(ServerPort());
+  const WorkerRef worker = Must(driver->RegisterWorker({.id = "w", .slots = 4}));
+  const WorkerRef second = Must(other->RegisterWorker({.id = "second", .slots = 4}));
+  const NewJob job = JobOf("k");
+  Must(driver->Enqueue({&job, 1}));
+  proxy.LoseNextAnswer();
+  ASSERT_FALSE(driver->Claim(RequestOf(worker, 1)));
+  Must(driver->Heartbeat(worker, WorkerState::kActive, {}));
+  EXPECT_EQ(Must(other->Claim(RequestOf(second, 1))).jobs.size(), 1u);
+}
+
+TEST_F(DriverTest, AReportWhoseAnswerWasLostCountsOnce) {
+  LossyProxy proxy(ServerPort());
+  auto driver = Through(proxy.port());
+  const WorkerRef worker = Must(driver->RegisterWorker({.id = "w", .slots = 4}));
+  const NewJob job = JobOf("k");
+  const JobId id = Must(driver->Enqueue({&job, 1})).at(0).id;
+  const ClaimedJob claimed = Must(driver->Claim(RequestOf(worker, 1))).jobs.at(0);
+  const Report done = ReportOf(claimed, Verdict::kCompleted);
+  proxy.LoseNextAnswer();
+  ASSERT_FALSE(driver->ReportOutcomes(worker, {&done, 1}));
+  EXPECT_EQ(Must(driver->ReportOutcomes(worker, {&done, 1})), Accepted{false}) << "it was taken the first time";
+  EXPECT_EQ(Must(driver->GetJob(id))->state, JobState::kCompleted);
+}
+
+}  // namespace
+}  // namespace millrace::storage::postgres

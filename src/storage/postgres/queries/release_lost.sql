@@ -1,0 +1,1 @@
+SELECT @schema@.release_lost($1, $2)
