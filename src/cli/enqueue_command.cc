@@ -90,6 +90,7 @@ class LineReader {
   // False at the end. `line` is without its end.
   Result<bool> Next(std::string& line) {
     line.clear();
+    ++number_;
     std::streambuf& buffer = *in_->rdbuf();
     int c = 0;
     while ((c = buffer.sbumpc()) != std::char_traits<char>::eof()) {
@@ -98,7 +99,6 @@ class LineReader {
         return fail(ErrorCode::kLimitExceeded, fmt::format("is longer than {} bytes", kLineBytes));
       line += static_cast<char>(c);
     }
-    ++number_;
     if (!line.empty() && line.back() == '\r') line.pop_back();
     return c != std::char_traits<char>::eof() || !line.empty();
   }

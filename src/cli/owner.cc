@@ -10,6 +10,7 @@
 #include "pipelines/documents/pipeline.h"
 #include "runtime/client_impl.h"
 #include "storage/open.h"
+#include "storage/sqlite/owner_lock.h"
 
 namespace millrace::cli {
 namespace {
@@ -30,7 +31,7 @@ void AddDebugRoutes(http::Router& router) {
 
 }  // namespace
 
-std::string SocketOf(const std::string& database) { return database + ".sock"; }
+std::string SocketOf(const std::string& database) { return storage::sqlite::FollowLinks(database) + ".sock"; }
 
 Owner::Owner(std::shared_ptr<storage::Storage> storage, StorageOptions options, const runtime::Config& config)
     : storage_(std::move(storage)), options_(std::move(options)) {

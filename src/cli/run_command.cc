@@ -166,18 +166,24 @@ int Interrupted(storage::Storage& storage, const runtime::Config& config, const 
 int Finished(storage::Storage& storage, const runtime::Config& config, const Cli& cli, RunId run) {
   const auto report = documents::RunReport(storage, run);
   if (!report) return PrintError(report.error());
-  const bool partial = report->dead > 0;
+  const auto row = storage.GetRun(run);
+  if (!row) return PrintError(row.error());
+  const bool cancelled = *row && (*row)->state == storage::RunState::kCancelled;
+  const bool partial = report->dead > 0 || cancelled;
   if (cli.json) {
     auto body = base::ParseJson(documents::ReportToJson(*report));
     if (!body || !body->is_object()) return PrintError("the report is no JSON object", "");
-    body->get_object()["finished"] = true;
+    body->get_object()["finished"] = !cancelled;
     PrintJson(*body);
     return partial ? kPartial : kOk;
   }
   Print(documents::ReportToText(*report));
+  if (cancelled) {
+    PrintWarning(fmt::format("run {} was cancelled before its end; started again, a run reads what is left", run));
+  }
   const std::string phrase = FindSearchHint(storage);
   if (!phrase.empty()) Print(fmt::format("try: millrace search {}{}\n", QuoteForShell(phrase), DbFlag(config)));
-  if (partial) Print(fmt::format("try: millrace deadletter analyze{}\n", DbFlag(config)));
+  if (report->dead > 0) Print(fmt::format("try: millrace deadletter analyze{}\n", DbFlag(config)));
   return partial ? kPartial : kOk;
 }
 

@@ -88,7 +88,7 @@ void Daemon::GiveUp(const Error& error) {
 }
 
 void Daemon::Failed(const Error& error) {
-  ShowFailure(error);
+  if (!given_up_) ShowFailure(error);
   if (error.code == ErrorCode::kLeaseLost) Lose(std::nullopt);
   if (failures_.Failed(error.code) && !given_up_) GiveUp(error);
   if (given_up_) return;

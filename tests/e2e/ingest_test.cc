@@ -80,6 +80,22 @@ TEST_F(Ingest, EveryFormatBecomesADocumentThatSearchFindsAndPlaces) {
   EXPECT_EQ(Search("\"creme naive\"").size(), 1u) << "Latin-1 is decoded, accents are folded";
 }
 
+TEST_F(Ingest, ARunThatWasCancelledSaysSoAndLeavesTheRestToTheNext) {
+  ASSERT_EQ(RunMillrace(folder_.path(), {"migrate", "up", "--db", "m.db"}).code, 0);
+  ASSERT_EQ(RunMillrace(folder_.path(), {"queues", "pause", "documents.parse", "--db", "m.db"}).code, 0);
+  Child run(Millrace(folder_.path(), {"run", "documents", "in", "--db", "m.db", "--json"}));
+  bool cancelled = false;
+  while (!cancelled && !run.WaitForExit(std::chrono::milliseconds(10))) {
+    cancelled = RunMillrace(folder_.path(), {"runs", "cancel", "1", "--db", "m.db"}).code == 0;
+  }
+  Ended ended = run.Wait();
+  ASSERT_TRUE(cancelled) << Describe(ended);
+  EXPECT_EQ(ended.code, 3) << Describe(ended);
+  EXPECT_FALSE(Json(ended).at("finished").as_bool()) << Describe(ended);
+  ASSERT_EQ(RunMillrace(folder_.path(), {"queues", "resume", "documents.parse", "--db", "m.db"}).code, 0);
+  EXPECT_EQ(Parsed(RunDocuments()), 10);
+}
+
 TEST_F(Ingest, ASecondRunParsesNothing) {
   RunDocuments();
   std::string before = Content(folder_ / "m.db");

@@ -54,6 +54,16 @@ TEST_F(Owner, ASecondOwnerIsRefusedByName) {
   }
 }
 
+TEST_F(Owner, ALinkToTheDatabaseLeadsToItsOwner) {
+  std::filesystem::create_symlink("m.db", folder_ / "link.db");
+  Ended second = RunMillrace(folder_.path(), {"worker", "--db", "link.db"});
+  EXPECT_EQ(second.code, 1) << Describe(second);
+  EXPECT_NE(second.err.find(std::to_string(worker_->pid())), std::string::npos) << Describe(second);
+  Ended search = RunMillrace(folder_.path(), {"search", "wobbegong", "--db", "link.db"});
+  EXPECT_EQ(search.code, 0) << Describe(search);
+  EXPECT_NE(search.out.find("note.txt"), std::string::npos) << Describe(search);
+}
+
 TEST_F(Owner, CommandsReachTheOwner) {
   EXPECT_EQ(DoJson({"search", "wobbegong"}).at("hits").as_array().size(), 1u);
   EXPECT_EQ(DoJson({"deadletter", "list"}).at("dead").as_array().size(), 1u);

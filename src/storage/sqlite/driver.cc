@@ -14,6 +14,7 @@ namespace millrace::storage::sqlite {
 Result<std::unique_ptr<Storage>> OpenSqlite(const StorageOptions& options, const base::Clock& clock) {
   MILLRACE_ASSIGN(OwnerLock lock, OwnerLock::Acquire(options.url, options.owner));
   MILLRACE_ASSIGN(auto writer, Database::Open(options.url, Database::Mode::kReadWriteCreate));
+  MILLRACE_TRY(lock.LockFile(options.url));
   MILLRACE_TRY(MigrateUp(*writer));
   MILLRACE_ASSIGN(auto reader, Database::Open(options.url, Database::Mode::kReadOnly));
   auto driver = std::make_unique<Driver>(std::move(lock), std::move(writer), std::move(reader), options, clock);

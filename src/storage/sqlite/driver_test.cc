@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -49,6 +50,42 @@ TEST_F(SqliteDriverTest, ASecondOwnerIsRefusedByName) {
   EXPECT_THAT(error.message, HasSubstr(path_ + ".sock"));
   first->reset();
   EXPECT_TRUE(Open().has_value()) << "the lock goes with its owner";
+}
+
+TEST_F(SqliteDriverTest, ALinkToTheFileNamesTheSameOwner) {
+  std::filesystem::create_symlink("later.db", dir_.file("link.db"));
+  std::filesystem::create_symlink(dir_.file("link.db"), dir_.file("link to link.db"));
+  path_ = dir_.file("link to link.db");
+  auto first = Open();  // creates later.db
+  ASSERT_TRUE(first.has_value()) << first.error().message;
+  for (const char* name : {"later.db", "link.db", "link to link.db"}) {
+    path_ = dir_.file(name);
+    const Error error = OpenError();
+    EXPECT_EQ(error.code, ErrorCode::kOwned) << name;
+    EXPECT_THAT(error.message, HasSubstr("process " + std::to_string(getpid()) + ", a test")) << name;
+    EXPECT_THAT(error.message, HasSubstr("later.db.sock")) << name;
+  }
+  first->reset();
+  EXPECT_TRUE(Open().has_value());
+}
+
+TEST_F(SqliteDriverTest, AHardLinkToTheFileIsRefused) {
+  auto first = Open();
+  ASSERT_TRUE(first.has_value()) << first.error().message;
+  std::filesystem::create_hard_link(path_, dir_.file("hard.db"));
+  path_ = dir_.file("hard.db");
+  const Error error = OpenError();
+  EXPECT_EQ(error.code, ErrorCode::kOwned);
+  EXPECT_THAT(error.message, HasSubstr("under another name"));
+}
+
+TEST_F(SqliteDriverTest, ARemovedLockFileLetsNoSecondOwnerIn) {
+  auto first = Open();
+  ASSERT_TRUE(first.has_value()) << first.error().message;
+  ASSERT_TRUE(std::filesystem::remove(path_ + ".lock"));
+  EXPECT_EQ(OpenError().code, ErrorCode::kOwned);
+  first->reset();
+  EXPECT_TRUE(Open().has_value());
 }
 
 TEST_F(SqliteDriverTest, AFileThatIsNoDatabaseIsRefusedAndLeftAlone) {

@@ -2,14 +2,18 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "base/clock.h"
+#include "base/try.h"
 
 namespace millrace::storage::sqlite {
 namespace {
@@ -23,10 +27,39 @@ std::string ReadOwner(int fd) {
   return text.empty() ? "another process" : text;
 }
 
+// 0, or why not.
+int Lock(int fd) {
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+// Where flock takes the very locks that SQLite needs of the same file.
+bool IsNetworkFile(int fd) {
+  struct statfs info {};
+  if (fstatfs(fd, &info) != 0) return false;
+  const auto type = static_cast<std::uint32_t>(info.f_type);
+  return type == NFS_SUPER_MAGIC || type == CIFS_SUPER_MAGIC || type == SMB_SUPER_MAGIC || type == SMB2_SUPER_MAGIC;
+}
+
 }  // namespace
 
+std::string FollowLinks(const std::string& path) {
+  constexpr int kMostLinks = 40;  // as the system does
+  std::filesystem::path at = path;
+  std::error_code error;
+  for (int i = 0; i < kMostLinks && std::filesystem::is_symlink(at, error); ++i) {
+    const auto target = std::filesystem::read_symlink(at, error);
+    if (error) break;
+    at = at.parent_path() / target;  // an absolute target stands alone
+  }
+  return at.string();
+}
+
 Result<OwnerLock> OwnerLock::Acquire(const std::string& database_path, const std::string& owner) {
-  const std::string path = database_path + ".lock";
+  const std::string database = FollowLinks(database_path);
+  const std::string path = database + ".lock";
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) {
     const ErrorCode code = errno == EROFS    ? ErrorCode::kReadOnly
@@ -36,11 +69,15 @@ Result<OwnerLock> OwnerLock::Acquire(const std::string& database_path, const std
     return fail(code, fmt::format("{}: cannot create the lock file: {}", path, std::strerror(errno)));
   }
   OwnerLock lock(fd);
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  if (const int error = Lock(fd); error == EWOULDBLOCK) {
     return fail(ErrorCode::kOwned,
                 fmt::format("{} is owned by {}; stop it, or send commands through its socket {}.sock", database_path,
-                            ReadOwner(fd), database_path));
+                            ReadOwner(fd), database));
+  } else if (error != 0) {
+    return fail(ErrorCode::kIo,
+                fmt::format("{}: cannot be locked: {}; put the database on a local disk", path, std::strerror(error)));
   }
+  MILLRACE_TRY(lock.LockFile(database));
   const std::string text =
       fmt::format("process {}, {}, since {}\n", getpid(), owner.empty() ? "a Millrace program" : owner,
                   base::FormatTime(base::Clock::System().Now()));
@@ -49,12 +86,25 @@ Result<OwnerLock> OwnerLock::Acquire(const std::string& database_path, const std
   return lock;
 }
 
+Result<void> OwnerLock::LockFile(const std::string& database_path) {
+  if (file_ >= 0) return {};
+  // What is wrong with a file that cannot be opened so, SQLite tells. A pipe must not hold us.
+  file_ = open(database_path.c_str(), O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (file_ < 0 || IsNetworkFile(file_) || Lock(file_) != EWOULDBLOCK) return {};
+  return fail(ErrorCode::kOwned,
+              fmt::format("{} is open in another process, under another name (it is a hard link) or without its .lock "
+                          "file (it was removed); stop that process: fuser {} tells which it is",
+                          database_path, database_path));
+}
+
 OwnerLock& OwnerLock::operator=(OwnerLock&& other) noexcept {
   std::swap(fd_, other.fd_);
+  std::swap(file_, other.file_);
   return *this;
 }
 
 OwnerLock::~OwnerLock() {
+  if (file_ >= 0) close(file_);
   if (fd_ >= 0) close(fd_);
 }
 
