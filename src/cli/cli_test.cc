@@ -319,7 +319,7 @@ TEST_F(CliTest, SourcesAreListedAndForgotten) {
       documents::DocumentRecord record;
       record.source = in + "/" + name;
       record.path = "note.txt";
-      return documents::ReplaceDocument(transaction.sql(), record, nullptr);
+      return documents::ReplaceDocument({(*owner)->storage(), transaction.sql()}, record, nullptr);
     }));
   }
   EXPECT_THAT(RunDb({"sources"}).out, AllOf(HasSubstr(in + "/one"), HasSubstr(in + "/two")));

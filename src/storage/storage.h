@@ -250,6 +250,8 @@ class Storage {
   virtual Result<Time> Now() = 0;
   // "sqlite", "postgresql", "memory".
   [[nodiscard]] virtual std::string_view Name() const = 0;
+  // The schema its tables are in, for callers' own SQL: a SqlSession finds no table without it but on SQLite.
+  [[nodiscard]] virtual std::string_view Schema() const { return "main"; }
 
   // All of them or none. kInvalidArgument, kQueueFull (kReject; with kBlock the caller waits and tries again;
   // kSpill enqueues with the queue's spill priority instead). Capacity counts waiting, scheduled,

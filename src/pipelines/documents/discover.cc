@@ -24,7 +24,7 @@ class KnownCursor {
   Result<const KnownDocument*> Peek() {
     if (at_ == page_.size() && !ended_) {
       MILLRACE_TRY(storage_.Read([&](SqlSession& sql) -> Result<void> {
-        MILLRACE_ASSIGN(page_, ReadKnown(sql, source_, after_, kKnownPage));
+        MILLRACE_ASSIGN(page_, ReadKnown({storage_, sql}, source_, after_, kKnownPage));
         return {};
       }));
       at_ = 0;

@@ -22,9 +22,13 @@ Outcome NotNow(const Error& error) {
 }
 
 // Completes the job with what `body` writes; its outcome if that fails.
-Outcome CompleteIn(Context& context, const std::function<Result<void>(SqlSession&)>& body,
-                   Outcome outcome = Outcome::done()) {
-  auto done = context.complete_in([&](Transaction& transaction) { return body(transaction.sql()); }, outcome);
+Outcome CompleteIn(Context& context, DocumentsContext& documents,
+                   const std::function<Result<void>(const StoreSession&)>& body, Outcome outcome = Outcome::done()) {
+  auto done = context.complete_in(
+      [&](Transaction& transaction) {
+        return body({documents.storage(), transaction.sql()});
+      },
+      outcome);
   return done ? std::move(outcome) : NotNow(done.error());
 }
 
@@ -55,9 +59,9 @@ class Parsing {
     auto unchanged = Unchanged();
     if (!unchanged) return NotNow(unchanged.error());
     if (*unchanged) {
-      return CompleteIn(context_, [&](SqlSession& sql) -> Result<void> {
-        MILLRACE_TRY(RefreshDocument(sql, record_.source, record_.path, record_.stamp));
-        return CountReread(sql, record_.run_id);
+      return CompleteIn(context_, documents_, [&](const StoreSession& session) -> Result<void> {
+        MILLRACE_TRY(RefreshDocument(session, record_.source, record_.path, record_.stamp));
+        return CountReread(session, record_.run_id);
       });
     }
     return Parse(*file);
@@ -66,7 +70,9 @@ class Parsing {
  private:
   Outcome NotOpened(const Error& error) {
     if (error.code == ErrorCode::kNotFound) {  // deleted since it was listed
-      return CompleteIn(context_, [&](SqlSession& sql) { return RemoveDocument(sql, record_.source, record_.path); });
+      return CompleteIn(context_, documents_, [&](const StoreSession& session) {
+        return RemoveDocument(session, record_.source, record_.path);
+      });
     }
     // As discovery sees it, so that the same failure is not tried again in every run.
     if (auto stamp = StampOfEntry(source_, record_.path)) record_.stamp = *stamp;
@@ -79,7 +85,7 @@ class Parsing {
   Result<bool> Unchanged() {
     std::optional<KnownDocument> known;
     MILLRACE_TRY(documents_.storage().Read([&](SqlSession& sql) -> Result<void> {
-      MILLRACE_ASSIGN(known, FindKnown(sql, record_.source, record_.path));
+      MILLRACE_ASSIGN(known, FindKnown({documents_.storage(), sql}, record_.source, record_.path));
       return {};
     }));
     if (!known || known->parser_version != kParserVersion || known->content_hash != record_.content_hash) return false;
@@ -135,7 +141,10 @@ class Parsing {
     if (!now) return NotNow(now.error());
     record_.now = *now;
     auto done = context_.complete_in(
-        [&](Transaction& transaction) { return ReplaceDocument(transaction.sql(), record_, parsed); }, outcome);
+        [&](Transaction& transaction) {
+          return ReplaceDocument({documents_.storage(), transaction.sql()}, record_, parsed);
+        },
+        outcome);
     if (done) return outcome;
     return parsed != nullptr ? MachineFailed(done.error()) : NotNow(done.error());
   }
@@ -200,10 +209,10 @@ Outcome RecordDocuments(Context& context, DocumentsContext& documents) {
   const auto now = documents.storage().Now();
   if (!now) return NotNow(now.error());
   const RunId run = context.job().run_id;
-  return CompleteIn(context, [&](SqlSession& sql) -> Result<void> {
-    for (const std::string& path : args->removed) MILLRACE_TRY(RemoveDocument(sql, args->source, path, run));
+  return CompleteIn(context, documents, [&](const StoreSession& session) -> Result<void> {
+    for (const std::string& path : args->removed) MILLRACE_TRY(RemoveDocument(session, args->source, path, run));
     for (const FileEntry& entry : args->noted) {
-      MILLRACE_TRY(ReplaceDocument(sql, RecordOf(*args, entry, run, *now), nullptr));
+      MILLRACE_TRY(ReplaceDocument(session, RecordOf(*args, entry, run, *now), nullptr));
     }
     return {};
   });
@@ -218,7 +227,8 @@ Outcome ReportDocuments(Context& context, DocumentsContext& documents) {
   if (!report) return NotNow(report.error());
   const std::string json = ReportToJson(*report);
   return CompleteIn(
-      context, [&](SqlSession& sql) { return KeepReport(sql, *report, json); }, Outcome::done(json));
+      context, documents, [&](const StoreSession& session) { return KeepReport(session, *report, json); },
+      Outcome::done(json));
 }
 
 void RegisterDocuments(Worker& worker, DocumentsContext& documents) {

@@ -20,9 +20,8 @@ using testing::SizeIs;
 
 class DocumentsTest : public testing::Test {
  protected:
-  DocumentsTest() : machine_(std::make_unique<Machine>(MakeDatabase("one"), pool_, Options())) {}
+  DocumentsTest() : database_(databases_.Make()), machine_(std::make_unique<Machine>(database_, pool_, Options())) {}
 
-  std::string MakeDatabase(const std::string& name) { return (databases_ / (name + ".db")).string(); }
   static DocumentsContext::Options Options() {
     DocumentsContext::Options options;
     options.max_bytes = 1000;
@@ -69,8 +68,10 @@ class DocumentsTest : public testing::Test {
       files_.Write("many/" + std::to_string(i), "Number " + std::to_string(i) + "\ncommon words");
   }
 
-  TempFolder files_, databases_;
+  TempFolder files_;
+  TestDatabases databases_;
   LinesPool pool_;
+  std::string database_;
   std::unique_ptr<Machine> machine_;
   RunId run_ = 0;
 };
@@ -245,8 +246,8 @@ TEST_F(DocumentsTest, AFileThatMayNotBeReadFailsUntilItMay) {
   fs::permissions(files_ / "closed", fs::perms::none);
   fs::permissions(files_ / "shut", fs::perms::none);
   const auto run_unprivileged = [&] {
-    for (const auto& entry : fs::directory_iterator(databases_.path())) fs::permissions(entry.path(), fs::perms::all);
-    const Unprivileged unprivileged({files_.path(), databases_.path()});
+    for (const auto& entry : fs::directory_iterator(databases_.folder())) fs::permissions(entry.path(), fs::perms::all);
+    const Unprivileged unprivileged({files_.path(), databases_.folder()});
     return RunOnce();
   };
   EXPECT_EQ(run_unprivileged(), 0);
@@ -285,8 +286,8 @@ TEST_F(DocumentsTest, DyingAtAnyWriteEndsInTheSameContent) {
   WriteSomeFiles();
   RunOnce();
   machine_.reset();  // so that all of it is in the file
-  fs::copy(databases_ / "one.db", databases_ / "base.db");
-  machine_ = std::make_unique<Machine>(MakeDatabase("one"), pool_, Options());
+  const std::string base = databases_.Copy(database_);
+  machine_ = std::make_unique<Machine>(database_, pool_, Options());
   change();
   RunOnce();
   const std::string expected = machine_->Dump();
@@ -297,9 +298,7 @@ TEST_F(DocumentsTest, DyingAtAnyWriteEndsInTheSameContent) {
     while (died) {
       ++write;
       for (const bool after : {false, true}) {
-        const std::string name = "crash" + std::to_string(from_empty) + std::to_string(write) + std::to_string(after);
-        if (!from_empty) fs::copy(databases_ / "base.db", databases_ / (name + ".db"));
-        Machine machine(MakeDatabase(name), pool_, Options());
+        Machine machine(from_empty ? databases_.Make() : databases_.Copy(base), pool_, Options());
         machine.DieAt(write, after);
         machine.Run(Spec());
         died = machine.deaths() > 0;

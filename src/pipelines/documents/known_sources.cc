@@ -19,25 +19,16 @@ constexpr int kRuns = 1000;                       // looked through for active o
 constexpr std::int64_t kForgetElements = 20'000;  // about a tenth of a second
 constexpr int kForgetDocuments = 200;
 
-constexpr std::string_view kNextSource =
-    "SELECT source, run_id FROM document WHERE source > ? ORDER BY source, path LIMIT 1";
-
-constexpr std::string_view kSizes = "SELECT path, element_count FROM document WHERE source = ? ORDER BY path LIMIT ?";
-
-constexpr std::string_view kSummary =
-    "SELECT source, status, count(*), sum(element_count), sum(size), max(run_id), max(parsed_at) FROM document"
-    " GROUP BY source, status ORDER BY source, status";
-
 struct SizedDocument {
   std::string path;
   std::int64_t elements = 0;
 };
 
 // The first documents of a source, one more than are forgotten at a time.
-Result<std::vector<SizedDocument>> ReadSizes(SqlSession& sql, std::string_view source) {
+Result<std::vector<SizedDocument>> ReadSizes(const StoreSession& session, std::string_view source) {
   std::vector<SizedDocument> page;
   const SqlValue values[] = {source, std::int64_t{kForgetDocuments + 1}};
-  MILLRACE_TRY(sql.query(kSizes, values, [&](const SqlRow& row) {
+  MILLRACE_TRY(session.sql.query(session.dialect.queries().document_sizes, values, [&](const SqlRow& row) {
     page.push_back({std::string(row.text(0)), row.integer(1)});
     return true;
   }));
@@ -71,7 +62,7 @@ Result<std::vector<FileSource>> KnownSources(storage::Storage& storage) {
     for (bool more = true; more;) {
       more = false;
       const SqlValue key[] = {after};
-      MILLRACE_TRY(sql.query(kNextSource, key, [&](const SqlRow& row) {
+      MILLRACE_TRY(sql.query(DialectOf(storage).queries().next_source, key, [&](const SqlRow& row) {
         names.emplace_back(row.text(0), row.integer(1));
         more = true;
         return false;
@@ -156,17 +147,18 @@ Result<void> TakeOver(storage::Storage& storage, const FileSource& known, const 
     if (stop.stop_requested()) return fail(ErrorCode::kCancelled, "asked to stop");
     std::vector<KnownDocument> page;
     MILLRACE_TRY(storage.Read([&](SqlSession& sql) -> Result<void> {
-      MILLRACE_ASSIGN(page, ReadKnown(sql, known.name, after, kPage));
+      MILLRACE_ASSIGN(page, ReadKnown({storage, sql}, known.name, after, kPage));
       return {};
     }));
     if (page.empty()) return {};
     after = page.back().path;
     MILLRACE_TRY(storage.Transact([&](storage::Transaction& transaction) -> Result<void> {
+      const StoreSession session(storage, transaction.sql());
       for (const KnownDocument& document : page) {
         const auto path = PathIn(successor, known, document.path);
-        MILLRACE_ASSIGN(const auto taken, FindKnown(transaction.sql(), successor.name, path.value_or("")));
+        MILLRACE_ASSIGN(const auto taken, FindKnown(session, successor.name, path.value_or("")));
         const bool gone = !taken && IsGone(known, document.path);
-        if (taken || gone) MILLRACE_TRY(RemoveDocument(transaction.sql(), known.name, document.path));
+        if (taken || gone) MILLRACE_TRY(RemoveDocument(session, known.name, document.path));
       }
       return {};
     }));
@@ -178,7 +170,7 @@ Result<void> TakeOver(storage::Storage& storage, const FileSource& known, const 
 Result<std::vector<SourceSummary>> SummarizeSources(storage::Storage& storage) {
   std::vector<SourceSummary> summaries;
   MILLRACE_TRY(storage.Read([&](SqlSession& sql) {
-    return sql.query(kSummary, {}, [&](const SqlRow& row) {
+    return sql.query(DialectOf(storage).queries().summarize_sources, {}, [&](const SqlRow& row) {
       if (summaries.empty() || summaries.back().source.name != row.text(0)) {
         summaries.emplace_back().source.name = row.text(0);
       }
@@ -212,12 +204,13 @@ Result<Forgotten> ForgetSome(storage::Storage& storage, std::string_view source)
   bool known = false;
   MILLRACE_TRY(storage.Transact([&](storage::Transaction& transaction) -> Result<void> {
     forgotten = {};
-    MILLRACE_ASSIGN(const auto page, ReadSizes(transaction.sql(), source));
+    const StoreSession session(storage, transaction.sql());
+    MILLRACE_ASSIGN(const auto page, ReadSizes(session, source));
     known = !page.empty();
     for (const SizedDocument& document : page) {
       forgotten.more = forgotten.documents == kForgetDocuments || forgotten.elements >= kForgetElements;
       if (forgotten.more) break;
-      MILLRACE_TRY(RemoveDocument(transaction.sql(), source, document.path));
+      MILLRACE_TRY(RemoveDocument(session, source, document.path));
       forgotten.elements += document.elements;
       ++forgotten.documents;
     }

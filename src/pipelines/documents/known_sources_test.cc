@@ -23,7 +23,7 @@ using testing::UnorderedElementsAre;
 
 class KnownSourcesTest : public testing::Test {
  protected:
-  KnownSourcesTest() : machine_((databases_ / "one.db").string(), pool_) {
+  KnownSourcesTest() : machine_(databases_.Make(), pool_) {
     files_.Write("a.txt", "Alpha");
     files_.Write("sub/b.txt", "Beta");
     files_.Write("sub/deep/c.txt", "Gamma");
@@ -62,15 +62,16 @@ class KnownSourcesTest : public testing::Test {
     return documents.size();
   }
 
-  TempFolder files_, databases_;
+  TempFolder files_, elsewhere_;
+  TestDatabases databases_;
   LinesPool pool_;
   Machine machine_;
   std::vector<std::string> notes_;
 };
 
 TEST_F(KnownSourcesTest, InputsThatOverlapAreReadOnce) {
-  fs::create_directory_symlink(files_.path(), databases_ / "alias");
-  const std::string alias = (databases_ / "alias").string();
+  fs::create_directory_symlink(files_.path(), elsewhere_ / "alias");
+  const std::string alias = (elsewhere_ / "alias").string();
   for (const std::vector<std::string>& inputs : std::vector<std::vector<std::string>>{
            {files_.path(), At("sub")},
            {At("sub"), files_.path()},
@@ -117,10 +118,10 @@ TEST_F(KnownSourcesTest, WhatTheOuterFolderCannotSeeIsKept) {
   RunOver({At("sub")});
   const auto spec = Machine::Must(SpecOfInputs(std::vector<std::string>{files_.path()}));
   const auto started = Machine::Must(StartDocumentsRun(machine_.storage(), spec));
-  for (const auto& entry : fs::directory_iterator(databases_.path())) fs::permissions(entry.path(), fs::perms::all);
+  for (const auto& entry : fs::directory_iterator(databases_.folder())) fs::permissions(entry.path(), fs::perms::all);
   fs::permissions(files_ / "sub", fs::perms::none);
   {
-    const Unprivileged unprivileged({files_.path(), databases_.path()});
+    const Unprivileged unprivileged({files_.path(), databases_.folder()});
     machine_.Work();
   }
   fs::permissions(files_ / "sub", fs::perms::all);

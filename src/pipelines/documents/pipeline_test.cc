@@ -24,9 +24,9 @@ class PipelineTest : public testing::Test {
     source.base_path = files_.path();
     spec_.sources = {source};
   }
-  Client Open(const std::string& name) {
+  static Client Open(const std::string& database) {
     StorageOptions options;
-    options.url = (databases_ / name).string();
+    options.url = database;
     return Machine::Must(Client::open(options));
   }
   // Works until a run over the files is over.
@@ -52,7 +52,8 @@ class PipelineTest : public testing::Test {
     return out.str();
   }
 
-  TempFolder files_, databases_;
+  TempFolder files_;
+  TestDatabases databases_;
   LinesPool pool_;
   DocumentsSpec spec_;
 };
@@ -60,11 +61,11 @@ class PipelineTest : public testing::Test {
 TEST_F(PipelineTest, ManyThreadsGiveTheContentThatOneGives) {
   std::string expected;
   {
-    Machine machine((databases_ / "one.db").string(), pool_);
+    Machine machine(databases_.Make(), pool_);
     machine.Run(spec_);
     expected = machine.Dump();
   }
-  const Client client = Open("many.db");
+  const Client client = Open(databases_.Make());
   pool_.parsed = 0;
   const RunId run = RunAll(client);
   EXPECT_EQ(pool_.parsed, 300);
@@ -81,7 +82,7 @@ TEST_F(PipelineTest, ManyThreadsGiveTheContentThatOneGives) {
 }
 
 TEST_F(PipelineTest, ASecondRunParsesOnlyWhatChanged) {
-  const Client client = Open("two.db");
+  const Client client = Open(databases_.Make());
   RunAll(client);
   pool_.parsed = 0;
   RunAll(client);

@@ -15,30 +15,6 @@ namespace {
 
 constexpr std::int64_t kMostFailed = 100;
 
-constexpr std::string_view kCounts =
-    "SELECT status, media_type, language, reason, run_id = ?2, count(*), sum(element_count), sum(size) FROM document"
-    " WHERE source = ?1 GROUP BY 1, 2, 3, 4, 5";
-
-constexpr std::string_view kSlowest =
-    "SELECT source, path, status, reason, message, size, parse_us FROM document"
-    " WHERE source = ?1 AND run_id = ?2 AND parse_us > 0 ORDER BY parse_us DESC, path LIMIT 10";
-
-constexpr std::string_view kFailed =
-    "SELECT source, path, status, reason, message, size, parse_us FROM document"
-    " WHERE source = ?1 AND status = 'failed' ORDER BY path LIMIT ?2";
-
-constexpr std::string_view kKeep =
-    "INSERT OR REPLACE INTO document_report (run_id, created_at, report) VALUES (?, ?, ?)";
-
-// Until the run is over its report holds nothing but this count.
-constexpr std::string_view kCountReread =
-    "INSERT INTO document_report (run_id, created_at, report) VALUES (?1, 0, '{\"run\":{\"reread\":1}}')"
-    " ON CONFLICT (run_id) DO UPDATE SET"
-    " report = json_set(report, '$.run.reread', coalesce(json_extract(report, '$.run.reread'), 0) + 1)";
-
-constexpr std::string_view kReread =
-    "SELECT coalesce(json_extract(report, '$.run.reread'), 0) FROM document_report WHERE run_id = ?";
-
 void Add(DocumentCount& count, const DocumentCount& more) {
   count.documents += more.documents;
   count.elements += more.elements;
@@ -55,10 +31,10 @@ NamedDocument NamedOf(const SqlRow& row) {
           row.integer(6)};
 }
 
-Result<std::int64_t> CountedReread(SqlSession& sql, RunId run) {
+Result<std::int64_t> CountedReread(const StoreSession& session, RunId run) {
   std::int64_t count = 0;
   const SqlValue key[] = {run};
-  MILLRACE_TRY(sql.query(kReread, key, [&](const SqlRow& row) {
+  MILLRACE_TRY(session.sql.query(session.dialect.queries().reread, key, [&](const SqlRow& row) {
     count = row.integer(0);
     return false;
   }));
@@ -66,9 +42,10 @@ Result<std::int64_t> CountedReread(SqlSession& sql, RunId run) {
 }
 
 // Adds a source's documents to the report.
-Result<void> CountSource(SqlSession& sql, const std::string& source, DocumentsReport& report) {
-  const SqlValue key[] = {source, report.run_id};
-  MILLRACE_TRY(sql.query(kCounts, key, [&](const SqlRow& row) {
+Result<void> CountSource(const StoreSession& session, const std::string& source, DocumentsReport& report) {
+  const Queries& queries = session.dialect.queries();
+  const SqlValue of_source[] = {report.run_id, source};
+  MILLRACE_TRY(session.sql.query(queries.count_source, of_source, [&](const SqlRow& row) {
     const std::string status(row.text(0)), reason(row.text(3));
     const DocumentCount count{row.integer(5), row.integer(6), row.integer(7)};
     Add(report.total, count);
@@ -85,12 +62,13 @@ Result<void> CountSource(SqlSession& sql, const std::string& source, DocumentsRe
     }
     return true;
   }));
-  MILLRACE_TRY(sql.query(kSlowest, key, [&](const SqlRow& row) {
+  const SqlValue key[] = {source, report.run_id};
+  MILLRACE_TRY(session.sql.query(queries.slowest_documents, key, [&](const SqlRow& row) {
     report.slowest.push_back(NamedOf(row));
     return true;
   }));
   const SqlValue some[] = {source, kMostFailed - static_cast<std::int64_t>(report.failed.size())};
-  return sql.query(kFailed, some, [&](const SqlRow& row) {
+  return session.sql.query(queries.failed_documents, some, [&](const SqlRow& row) {
     report.failed.push_back(NamedOf(row));
     return true;
   });
@@ -136,9 +114,9 @@ Result<DocumentsReport> RunReport(storage::Storage& storage, RunId run) {
   MILLRACE_TRY(storage.Read([&](SqlSession& sql) -> Result<void> {
     for (const FileSource& source : spec.sources) {
       report.sources.push_back(source.name);
-      MILLRACE_TRY(CountSource(sql, source.name, report));
+      MILLRACE_TRY(CountSource({storage, sql}, source.name, report));
     }
-    MILLRACE_ASSIGN(report.reread, CountedReread(sql, run));
+    MILLRACE_ASSIGN(report.reread, CountedReread({storage, sql}, run));
     // Some may have been parsed or removed after all.
     report.reread = std::min(report.reread, report.unchanged);
     report.unchanged -= report.reread;
@@ -158,14 +136,14 @@ Result<DocumentsReport> RunReport(storage::Storage& storage, RunId run) {
   return report;
 }
 
-Result<void> CountReread(SqlSession& sql, RunId run) {
+Result<void> CountReread(const StoreSession& session, RunId run) {
   const SqlValue key[] = {run};
-  return sql.execute(kCountReread, key);
+  return session.sql.execute(session.dialect.queries().count_reread, key);
 }
 
-Result<void> KeepReport(SqlSession& sql, const DocumentsReport& report, std::string_view json) {
+Result<void> KeepReport(const StoreSession& session, const DocumentsReport& report, std::string_view json) {
   const SqlValue values[] = {report.run_id, report.at.time_since_epoch().count(), json};
-  return sql.execute(kKeep, values);
+  return session.sql.execute(session.dialect.queries().keep_report, values);
 }
 
 std::string ReportToJson(const DocumentsReport& report) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "millrace/client.h"
+#include "pipelines/documents/store.h"
 #include "storage/storage.h"
 
 namespace millrace::documents {
@@ -49,10 +50,10 @@ Result<DocumentsReport> RunReport(storage::Storage& storage, RunId run);
 
 // Counts a file of this run that was read again and had the bytes it had. Belongs in the transaction that completes its
 // job.
-Result<void> CountReread(SqlSession& sql, RunId run);
+Result<void> CountReread(const StoreSession& session, RunId run);
 
 // Keeps a report for later readers, in place of an earlier one of its run.
-Result<void> KeepReport(SqlSession& sql, const DocumentsReport& report, std::string_view json);
+Result<void> KeepReport(const StoreSession& session, const DocumentsReport& report, std::string_view json);
 
 // On one line, members in a fixed order.
 std::string ReportToJson(const DocumentsReport& report);

@@ -3,111 +3,15 @@
 #include <algorithm>
 
 #include "base/try.h"
+#include "base/utf8.h"
+#include "pipelines/documents/dialect.h"
 #include "pipelines/documents/elements.h"
+#include "pipelines/documents/query.h"
+#include "pipelines/documents/snippet.h"
+#include "pipelines/documents/store.h"
 
 namespace millrace::documents {
 namespace {
-
-constexpr std::size_t kMaxQuery = 4096;
-constexpr std::size_t kMaxTerms = 64;
-
-// The index is asked first and in order of rank, so that snippets are made of the hits shown only.
-constexpr std::string_view kSearch =
-    "SELECT d.document_id, d.source, d.path, d.title, d.media_type, e.id & 16777215, e.type, e.location, e.text,"
-    " snippet(element_fts, -1, ?5, ?6, '...', ?7), f.rank"
-    " FROM element_fts AS f CROSS JOIN element AS e ON e.id = f.rowid CROSS JOIN document AS d ON d.doc = (f.rowid >> "
-    "24)"
-    " WHERE element_fts MATCH ?1 AND (?2 = '' OR e.type = ?2) AND (?3 = '' OR d.source = ?3)"
-    " AND (?4 = '' OR d.media_type = ?4) ORDER BY f.rank LIMIT ?8 OFFSET ?9";
-
-struct Term {
-  std::string text;
-  bool prefix = false;
-};
-
-struct Alternative {
-  std::vector<Term> wanted, unwanted;
-};
-
-bool IsSpace(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte <= 0x20 || byte == 0x7F;
-}
-
-// Whether the index could have a token of it: a letter, a digit, or a character that is not ASCII.
-bool HasWord(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte >= 0x80 || (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z');
-  });
-}
-
-// Reads a query term by term.
-class QueryReader {
- public:
-  explicit QueryReader(std::string_view text) : rest_(text) {}
-
-  std::vector<Alternative> Read() {
-    std::vector<Alternative> alternatives(1);
-    while (SkipSpace()) {
-      const bool negated = rest_.size() > 1 && rest_[0] == '-';
-      if (negated) rest_.remove_prefix(1);
-      const bool quoted = rest_[0] == '"';
-      Term term = quoted ? Quoted() : Word();
-      if (!quoted && !negated && term.text == "OR" && !term.prefix) {
-        alternatives.emplace_back();
-      } else if (HasWord(term.text)) {
-        auto& list = negated ? alternatives.back().unwanted : alternatives.back().wanted;
-        list.push_back(std::move(term));
-      }
-    }
-    std::erase_if(alternatives, [](const Alternative& a) { return a.wanted.empty() && a.unwanted.empty(); });
-    return alternatives;
-  }
-
- private:
-  bool SkipSpace() {
-    while (!rest_.empty() && IsSpace(rest_[0])) rest_.remove_prefix(1);
-    return !rest_.empty();
-  }
-  bool TakeStar() {
-    const bool star = !rest_.empty() && rest_[0] == '*';
-    if (star) rest_.remove_prefix(1);
-    return star;
-  }
-  // A quote that is never closed reaches to the end.
-  Term Quoted() {
-    const std::size_t end = std::min(rest_.find('"', 1), rest_.size());
-    Term term{std::string(rest_.substr(1, end - 1)), false};
-    rest_.remove_prefix(std::min(end + 1, rest_.size()));
-    term.prefix = TakeStar();
-    return term;
-  }
-  Term Word() {
-    std::size_t end = 0;
-    while (end < rest_.size() && !IsSpace(rest_[end]) && rest_[end] != '"') ++end;
-    std::string_view word = rest_.substr(0, end);
-    rest_.remove_prefix(end);
-    const bool prefix = word.size() > 1 && word.back() == '*';
-    while (!word.empty() && word.back() == '*') word.remove_suffix(1);
-    return {std::string(word), prefix};
-  }
-  std::string_view rest_;
-};
-
-// FTS5 takes anything between double quotes as text, but for a zero byte. No term contains a double quote.
-void AppendTerm(const Term& term, std::string& out) {
-  out += '"';
-  for (const char c : term.text) out += IsSpace(c) ? ' ' : c;
-  out += term.prefix ? "\"*" : "\"";
-}
-
-void AppendTerms(const std::vector<Term>& terms, std::string_view between, std::string& out) {
-  for (std::size_t i = 0; i < terms.size(); ++i) {
-    if (i > 0) out += between;
-    AppendTerm(terms[i], out);
-  }
-}
 
 Result<void> CheckRequest(const SearchRequest& request) {
   const auto wrong = [](std::string what) { return fail(ErrorCode::kInvalidArgument, std::move(what)); };
@@ -118,13 +22,15 @@ Result<void> CheckRequest(const SearchRequest& request) {
     return wrong("unknown element type '" + request.type +
                  "'; some are paragraph, header, table_cell, list_item, root");
   }
+  if (!base::IsCleanUtf8(request.source)) return wrong("source is not UTF-8");
+  if (!base::IsCleanUtf8(request.media_type)) return wrong("media_type is not UTF-8");
   return {};
 }
 
 std::string OneLine(std::string_view text) {
   std::string line;
   for (const char c : text) {
-    const bool space = IsSpace(c);
+    const bool space = IsSpaceByte(c);
     if (!space) line += c;
     if (space && !line.empty() && line.back() != ' ') line += ' ';
   }
@@ -132,7 +38,20 @@ std::string OneLine(std::string_view text) {
   return line;
 }
 
-SearchHit HitOf(const SqlRow& row) {
+// What a snippet marks.
+Result<std::vector<Phrase>> PhrasesOf(std::span<const Alternative> query) {
+  std::vector<Phrase> phrases;
+  for (const Alternative& alternative : query) {
+    for (const Term& term : alternative.wanted) {
+      MILLRACE_ASSIGN(Phrase phrase, PhraseOf(term));
+      phrases.push_back(std::move(phrase));
+    }
+  }
+  return phrases;
+}
+
+// All but the snippet. `text` is the element's.
+SearchHit HitOf(const SqlRow& row, std::string& text) {
   SearchHit hit;
   hit.document_id = row.text(0);
   hit.source = row.text(1);
@@ -146,58 +65,58 @@ SearchHit HitOf(const SqlRow& row) {
   element.type = ParseElementType(hit.type).value_or(ElementType::kParagraph);
   element.text = row.text(8);
   hit.element_id = ElementId(hit.document_id, static_cast<std::size_t>(hit.element_index), element);
-  hit.snippet = OneLine(row.text(9));
-  hit.score = -row.real(10);
+  hit.score = row.real(9);
+  text = std::move(element.text);
   return hit;
+}
+
+Result<std::string> SnippetOf(const SearchHit& hit, const std::string& text, std::span<const Phrase> phrases,
+                              const SnippetStyle& style) {
+  const std::string name = hit.element_index == 0 ? IndexedName(hit.title, hit.path) : "";
+  const std::string_view columns[] = {name, text};
+  MILLRACE_ASSIGN(const std::string snippet, MakeSnippet(columns, phrases, style));
+  return OneLine(snippet);
 }
 
 }  // namespace
 
 Result<std::string> TranslateQuery(std::string_view query) {
-  const auto wrong = [](const char* what) { return fail(ErrorCode::kInvalidArgument, what); };
-  if (query.size() > kMaxQuery) return wrong("the query is longer than 4096 bytes");
-  const std::vector<Alternative> alternatives = QueryReader(query).Read();
-  if (alternatives.empty()) return wrong("the query has no word to look for");
-  std::size_t terms = 0;
-  std::string out;
-  for (const Alternative& alternative : alternatives) {
-    terms += alternative.wanted.size() + alternative.unwanted.size();
-    if (terms > kMaxTerms) return wrong("the query has more than 64 words");
-    if (alternative.wanted.empty()) return wrong("the query only excludes words; add one to look for");
-    if (!out.empty()) out += " OR ";
-    out += "((";
-    AppendTerms(alternative.wanted, " ", out);
-    out += ')';
-    if (!alternative.unwanted.empty()) {
-      out += " NOT (";
-      AppendTerms(alternative.unwanted, " OR ", out);
-      out += ')';
-    }
-    out += ')';
-  }
-  return out;
+  MILLRACE_ASSIGN(const std::vector<Alternative> alternatives, ReadQuery(query));
+  static const std::unique_ptr<Dialect> sqlite = MakeSqliteDialect();
+  return sqlite->MatchOf(alternatives);
 }
 
 Result<SearchAnswer> Search(storage::Storage& storage, const SearchRequest& request) {
   MILLRACE_TRY(CheckRequest(request));
-  MILLRACE_ASSIGN(const std::string match, TranslateQuery(request.query));
+  MILLRACE_ASSIGN(const std::vector<Alternative> query, ReadQuery(request.query));
+  MILLRACE_ASSIGN(const std::vector<Phrase> phrases, PhrasesOf(query));
+  const Dialect& dialect = DialectOf(storage);
+  MILLRACE_ASSIGN(const std::string match, dialect.MatchOf(query));
   SearchAnswer answer;
+  if (match.empty()) return answer;
+  const SnippetStyle style{request.mark_begin, request.mark_end, request.snippet_words};
+  Result<void> made;
   MILLRACE_TRY(storage.Read([&](SqlSession& sql) {
     const SqlValue values[] = {match,
                                request.type,
                                request.source,
                                request.media_type,
-                               request.mark_begin,
-                               request.mark_end,
-                               std::int64_t{request.snippet_words},
                                std::int64_t{request.limit} + 1,
                                std::int64_t{request.offset}};
-    return sql.query(kSearch, values, [&](const SqlRow& row) {
+    return sql.query(dialect.queries().search, values, [&](const SqlRow& row) {
       answer.more = answer.hits.size() == static_cast<std::size_t>(request.limit);
-      if (!answer.more) answer.hits.push_back(HitOf(row));
-      return !answer.more;
+      if (answer.more) return false;
+      std::string text;
+      SearchHit hit = HitOf(row, text);
+      auto snippet = SnippetOf(hit, text, phrases, style);
+      if (!snippet) made = fail(snippet.error());
+      if (!snippet) return false;
+      hit.snippet = std::move(*snippet);
+      answer.hits.push_back(std::move(hit));
+      return true;
     });
   }));
+  MILLRACE_TRY(made);
   return answer;
 }
 

@@ -32,7 +32,7 @@ struct SearchHit {
   std::string type;      // of the element; "root": the document's title or path matched
   std::string location;  // see elements.h; empty for the root
   std::string snippet;   // the surroundings of the match, on one line, cut with "..."
-  double score = 0;      // higher is better (BM25); comparable within one answer
+  double score = 0;      // higher is better (SQLite: BM25, PostgreSQL: ts_rank_cd); comparable within one answer
 };
 
 struct SearchAnswer {

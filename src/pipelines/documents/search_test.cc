@@ -19,9 +19,10 @@ using testing::UnorderedElementsAre;
 class SearchTest : public testing::Test {
  protected:
   struct World {
-    TempFolder files, databases;
+    TempFolder files;
+    TestDatabases databases;
     LinesPool pool;
-    Machine machine{(databases / "search.db").string(), pool};
+    Machine machine{databases.Make(), pool};
     World() {
       files.Write("animals.txt", "Animals\nThe quick brown fox jumps over the lazy dog.\nA fox and a hen.\n|cell fox");
       files.Write("cities.txt",

@@ -2,72 +2,18 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "base/json.h"
 #include "base/try.h"
+#include "base/utf8.h"
 
 namespace millrace::documents {
 namespace {
 
+constexpr int kDumpPage = 1000;
+
 constexpr std::array<std::string_view, 4> kStatusNames = {"parsed", "unsupported", "failed", "skipped"};
-
-constexpr std::string_view kReadKnown =
-    "SELECT path, size, mtime_ns, coalesce(content_hash, ''), parser_version, status, reason, message FROM document"
-    " WHERE source = ? AND path > ? ORDER BY path LIMIT ?";
-
-constexpr std::string_view kFindKnown =
-    "SELECT path, size, mtime_ns, coalesce(content_hash, ''), parser_version, status, reason, message FROM document"
-    " WHERE source = ? AND path = ?";
-
-constexpr std::string_view kFindDoc = "SELECT doc, element_count, run_id FROM document WHERE source = ? AND path = ?";
-
-// The index is told what it held from the very view it was filled from, before any of that changes.
-constexpr std::string_view kUnindex =
-    "INSERT INTO element_fts (element_fts, rowid, name, text)"
-    " SELECT 'delete', id, name, text FROM element_text WHERE id >= ?1 << 24 AND id < (?1 + 1) << 24";
-
-constexpr std::string_view kDeleteElements = "DELETE FROM element WHERE id >= ?1 << 24 AND id < (?1 + 1) << 24";
-
-constexpr std::string_view kDeleteDocument = "DELETE FROM document WHERE doc = ?";
-
-constexpr std::string_view kPutDocument =
-    "INSERT INTO document (document_id, source, path, size, mtime_ns, content_hash, parser_version, status, reason, "
-    "message,"
-    " media_type, title, author, language, charset, pages, metadata, warnings, parse_us, parsed_at, run_id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (source, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
-    " content_hash = excluded.content_hash, parser_version = excluded.parser_version, status = excluded.status,"
-    " reason = excluded.reason, message = excluded.message, media_type = excluded.media_type, title = excluded.title,"
-    " author = excluded.author, language = excluded.language, charset = excluded.charset, pages = excluded.pages,"
-    " metadata = excluded.metadata, warnings = excluded.warnings, element_count = 0, text_bytes = 0,"
-    " parse_us = excluded.parse_us, parsed_at = excluded.parsed_at, run_id = excluded.run_id";
-
-constexpr std::string_view kPutElement =
-    "INSERT INTO element (id, parent, type, level, location, text, metadata) VALUES (?, ?, ?, ?, ?, ?, ?)";
-
-constexpr std::string_view kIndexElement = "INSERT INTO element_fts (rowid, name, text) VALUES (?, ?, ?)";
-
-constexpr std::string_view kPutCounts = "UPDATE document SET element_count = ?, text_bytes = ? WHERE doc = ?";
-
-constexpr std::string_view kRefresh = "UPDATE document SET size = ?, mtime_ns = ? WHERE source = ? AND path = ?";
-
-constexpr std::string_view kGetDocument =
-    "SELECT document_id, source, path, size, mtime_ns, coalesce(content_hash, ''), status, reason, message, "
-    "media_type, title,"
-    " author, language, charset, pages, metadata, warnings, element_count, text_bytes, parse_us, parsed_at, run_id"
-    " FROM document WHERE document_id = ?";
-
-constexpr std::string_view kListDocuments =
-    "SELECT document_id, source, path, size, mtime_ns, coalesce(content_hash, ''), status, reason, message, "
-    "media_type, title,"
-    " author, language, charset, pages, metadata, warnings, element_count, text_bytes, parse_us, parsed_at, run_id"
-    " FROM document WHERE (source, path) > (?1, ?2) AND (?3 = '' OR status = ?3) AND (?4 = '' OR source = ?4)"
-    " AND (?5 = '' OR media_type = ?5) ORDER BY source, path LIMIT ?6";
-
-constexpr std::string_view kListElements =
-    "SELECT id & 16777215, parent, type, level, location, text, coalesce(metadata, '') FROM element"
-    " WHERE id >= (SELECT doc FROM document WHERE document_id = ?1) * 16777216 + ?2"
-    " AND id < (SELECT doc + 1 FROM document WHERE document_id = ?1) * 16777216 ORDER BY id LIMIT ?3";
 
 KnownDocument KnownOf(const SqlRow& row) {
   KnownDocument known;
@@ -120,12 +66,18 @@ ElementRow ElementOf(const SqlRow& row, std::string_view document_id) {
   return out;
 }
 
-// Text without zero bytes, which the index and C programs that read the database would cut it at.
-std::string_view WithoutZeros(std::string_view text, std::string& buffer) {
-  if (text.find('\0') == std::string_view::npos) return text;
+// Text as every database takes it; in `buffer` if anything had to change.
+std::string_view Clean(std::string_view text, std::string& buffer) {
+  if (base::IsCleanUtf8(text)) return text;
   buffer.assign(text);
   std::replace(buffer.begin(), buffer.end(), '\0', ' ');
+  buffer = base::ToCleanUtf8(std::move(buffer), std::numeric_limits<std::size_t>::max());
   return buffer;
+}
+
+std::string Clean(std::string_view text) {
+  std::string buffer;
+  return std::string(Clean(text, buffer));
 }
 
 // What has no column of its own.
@@ -158,27 +110,29 @@ struct Stored {
   RunId run_id = 0;
 };
 
-Result<std::optional<Stored>> FindStored(SqlSession& sql, std::string_view source, std::string_view path) {
+Result<std::optional<Stored>> FindStored(const StoreSession& session, std::string_view document_id) {
   std::optional<Stored> stored;
-  const SqlValue key[] = {source, path};
-  MILLRACE_TRY(sql.query(kFindDoc, key, [&](const SqlRow& row) {
+  const SqlValue key[] = {document_id};
+  MILLRACE_TRY(session.sql.query(session.dialect.queries().find_document, key, [&](const SqlRow& row) {
     stored = Stored{row.integer(0), row.integer(1), row.integer(2)};
     return false;
   }));
   return stored;
 }
 
-Result<void> RemoveElements(SqlSession& sql, const Stored& stored) {
+Result<void> RemoveElements(const StoreSession& session, const Stored& stored) {
   if (stored.elements == 0) return {};
+  MILLRACE_TRY(session.dialect.Unindex(session.sql, stored.doc));
   const SqlValue doc[] = {stored.doc};
-  MILLRACE_TRY(sql.execute(kUnindex, doc));
-  return sql.execute(kDeleteElements, doc);
+  return session.sql.execute(session.dialect.queries().delete_elements, doc);
 }
 
-Result<void> PutDocument(SqlSession& sql, const DocumentRecord& record, const DocumentMetadata& metadata,
-                         std::string_view title, const std::vector<std::string>& warnings) {
-  const std::string document_id = DocumentId(record.source, record.path);
-  const std::string extra = MetadataJson(metadata), warned = WarningsJson(warnings);
+Result<void> PutDocument(const StoreSession& session, std::string_view document_id, const DocumentRecord& record,
+                         const DocumentMetadata& metadata, std::string_view title,
+                         const std::vector<std::string>& warnings) {
+  const std::string extra = Clean(MetadataJson(metadata)), warned = Clean(WarningsJson(warnings));
+  const std::string reason = Clean(record.reason), message = Clean(record.message), author = Clean(metadata.author);
+  const std::string media_type = Clean(metadata.media_type), charset = Clean(metadata.charset);
   const SqlValue hash = record.content_hash.empty() ? SqlValue() : SqlValue(std::string_view(record.content_hash));
   const SqlValue values[] = {document_id,
                              record.source,
@@ -188,54 +142,52 @@ Result<void> PutDocument(SqlSession& sql, const DocumentRecord& record, const Do
                              hash,
                              std::int64_t{kParserVersion},
                              DocumentStatusName(record.status),
-                             record.reason,
-                             record.message,
-                             metadata.media_type,
+                             reason,
+                             message,
+                             media_type,
                              title,
-                             metadata.author,
+                             author,
                              metadata.language,
-                             metadata.charset,
+                             charset,
                              std::int64_t{metadata.pages},
                              extra,
                              warned,
                              record.parse_us,
                              record.now.time_since_epoch().count(),
                              record.run_id};
-  return sql.execute(kPutDocument, values);
+  return session.sql.execute(session.dialect.queries().put_document, values);
 }
 
-// Adds a document's elements and their index entries.
-class ElementWriter {
+// Adds a document's elements and their index entries, and counts them.
+class DocumentWriter {
  public:
-  ElementWriter(SqlSession& sql, std::int64_t doc, std::string root_name)
-      : sql_(sql), first_(doc * kMaxElements), root_name_(std::move(root_name)) {}
+  DocumentWriter(const StoreSession& session, std::int64_t doc, std::string root_name)
+      : first_(doc * kMaxElements),
+        root_name_(std::move(root_name)),
+        writer_(session.dialect.WriteElements(session.sql)) {}
 
   Result<void> Put(const Element& element) {
     if (count_ == kMaxElements) return fail(ErrorCode::kLimitExceeded, "a document has more than 16,777,216 elements");
-    const std::int64_t id = first_ + count_;
-    const std::string_view text = WithoutZeros(element.text, buffer_);
-    const SqlValue metadata = element.metadata.empty() ? SqlValue() : SqlValue(std::string_view(element.metadata));
-    const SqlValue values[] = {id,
-                               std::int64_t{element.parent},
-                               ElementTypeName(element.type),
-                               std::int64_t{element.level},
-                               std::string_view(element.location),
-                               text,
-                               metadata};
-    MILLRACE_TRY(sql_.execute(kPutElement, values));
-    const bool root = count_++ == 0;
-    text_bytes_ += static_cast<std::int64_t>(text.size());
-    if (text.empty() && !root) return {};
-    const SqlValue entry[] = {id, root ? std::string_view(root_name_) : std::string_view(""), text};
-    return sql_.execute(kIndexElement, entry);
+    const bool clean =
+        base::IsCleanUtf8(element.text) && base::IsCleanUtf8(element.location) && base::IsCleanUtf8(element.metadata);
+    if (!clean) {
+      cleaned_ = element;
+      for (std::string* text : {&cleaned_.text, &cleaned_.location, &cleaned_.metadata}) *text = Clean(*text);
+    }
+    const Element& put = clean ? element : cleaned_;
+    text_bytes_ += static_cast<std::int64_t>(put.text.size());
+    const std::int64_t index = count_++;
+    return writer_->Put({first_ + index, index == 0 ? std::string_view(root_name_) : std::string_view(), &put});
   }
+  Result<void> Finish() { return writer_->Finish(); }
   [[nodiscard]] std::int64_t count() const { return count_; }
   [[nodiscard]] std::int64_t text_bytes() const { return text_bytes_; }
 
  private:
-  SqlSession& sql_;
   std::int64_t first_;
-  std::string root_name_, buffer_;
+  std::string root_name_;
+  std::unique_ptr<ElementWriter> writer_;
+  Element cleaned_;
   std::int64_t count_ = 0, text_bytes_ = 0;
 };
 
@@ -266,12 +218,12 @@ void DumpElement(const ElementRow& row, std::ostream& out) {
   out << '\n';
 }
 
-Result<std::vector<DocumentRow>> PageOfDocuments(SqlSession& sql, const DocumentFilter& filter) {
+Result<std::vector<DocumentRow>> PageOfDocuments(const StoreSession& session, const DocumentFilter& filter) {
   std::vector<DocumentRow> page;
   const SqlValue values[] = {
       filter.after_source, filter.after_path, filter.status ? DocumentStatusName(*filter.status) : std::string_view(""),
       filter.source,       filter.media_type, std::int64_t{filter.limit}};
-  MILLRACE_TRY(sql.query(kListDocuments, values, [&](const SqlRow& row) {
+  MILLRACE_TRY(session.sql.query(session.dialect.queries().list_documents, values, [&](const SqlRow& row) {
     page.push_back(DocumentOf(row));
     return true;
   }));
@@ -289,65 +241,75 @@ std::optional<DocumentStatus> ParseDocumentStatus(std::string_view name) {
   return std::nullopt;
 }
 
-Result<std::vector<KnownDocument>> ReadKnown(SqlSession& sql, std::string_view source, std::string_view after,
-                                             int limit) {
+Result<std::vector<KnownDocument>> ReadKnown(const StoreSession& session, std::string_view source,
+                                             std::string_view after, int limit) {
   std::vector<KnownDocument> known;
   const SqlValue values[] = {source, after, std::int64_t{limit}};
-  MILLRACE_TRY(sql.query(kReadKnown, values, [&](const SqlRow& row) {
+  MILLRACE_TRY(session.sql.query(session.dialect.queries().read_known, values, [&](const SqlRow& row) {
     known.push_back(KnownOf(row));
     return true;
   }));
   return known;
 }
 
-Result<std::optional<KnownDocument>> FindKnown(SqlSession& sql, std::string_view source, std::string_view path) {
+Result<std::optional<KnownDocument>> FindKnown(const StoreSession& session, std::string_view source,
+                                               std::string_view path) {
   std::optional<KnownDocument> known;
-  const SqlValue values[] = {source, path};
-  MILLRACE_TRY(sql.query(kFindKnown, values, [&](const SqlRow& row) {
+  const std::string document_id = DocumentId(source, path);
+  const SqlValue key[] = {document_id};
+  MILLRACE_TRY(session.sql.query(session.dialect.queries().find_known, key, [&](const SqlRow& row) {
     known = KnownOf(row);
     return false;
   }));
   return known;
 }
 
-Result<void> ReplaceDocument(SqlSession& sql, const DocumentRecord& record, ParsedDocument* parsed) {
-  MILLRACE_ASSIGN(auto stored, FindStored(sql, record.source, record.path));
-  if (stored) MILLRACE_TRY(RemoveElements(sql, *stored));
+std::string IndexedName(std::string_view title, std::string_view path) {
+  return std::string(title) + " " + std::string(path);
+}
+
+Result<void> ReplaceDocument(const StoreSession& session, const DocumentRecord& record, ParsedDocument* parsed) {
+  const std::string document_id = DocumentId(record.source, record.path);
+  MILLRACE_ASSIGN(auto stored, FindStored(session, document_id));
+  if (stored) MILLRACE_TRY(RemoveElements(session, *stored));
   static const DocumentMetadata kNoMetadata;
   const DocumentMetadata& metadata = parsed != nullptr ? parsed->metadata() : kNoMetadata;
-  std::string buffer;
-  const std::string title(WithoutZeros(metadata.title, buffer));
-  MILLRACE_TRY(
-      PutDocument(sql, record, metadata, title, parsed != nullptr ? parsed->warnings() : std::vector<std::string>()));
+  const std::string title = Clean(metadata.title);
+  MILLRACE_TRY(PutDocument(session, document_id, record, metadata, title,
+                           parsed != nullptr ? parsed->warnings() : std::vector<std::string>()));
   if (parsed == nullptr) return {};
   if (!stored) {
-    MILLRACE_ASSIGN(stored, FindStored(sql, record.source, record.path));
+    MILLRACE_ASSIGN(stored, FindStored(session, document_id));
     if (!stored) return fail(ErrorCode::kInternal, "a document row that was just written is not there");
   }
-  ElementWriter writer(sql, stored->doc, title + " " + record.path);
+  DocumentWriter writer(session, stored->doc, IndexedName(title, record.path));
   MILLRACE_TRY(parsed->ForEach([&](const Element& element) { return writer.Put(element); }));
+  MILLRACE_TRY(writer.Finish());
   const SqlValue counts[] = {writer.count(), writer.text_bytes(), stored->doc};
-  return sql.execute(kPutCounts, counts);
+  return session.sql.execute(session.dialect.queries().put_counts, counts);
 }
 
-Result<void> RefreshDocument(SqlSession& sql, std::string_view source, std::string_view path, FileStamp stamp) {
-  const SqlValue values[] = {stamp.size, stamp.mtime_ns, source, path};
-  return sql.execute(kRefresh, values);
+Result<void> RefreshDocument(const StoreSession& session, std::string_view source, std::string_view path,
+                             FileStamp stamp) {
+  const std::string document_id = DocumentId(source, path);
+  const SqlValue values[] = {stamp.size, stamp.mtime_ns, document_id};
+  return session.sql.execute(session.dialect.queries().refresh_document, values);
 }
 
-Result<void> RemoveDocument(SqlSession& sql, std::string_view source, std::string_view path, RunId unless_run) {
-  MILLRACE_ASSIGN(const auto stored, FindStored(sql, source, path));
+Result<void> RemoveDocument(const StoreSession& session, std::string_view source, std::string_view path,
+                            RunId unless_run) {
+  MILLRACE_ASSIGN(const auto stored, FindStored(session, DocumentId(source, path)));
   if (!stored || (unless_run != 0 && stored->run_id == unless_run)) return {};
-  MILLRACE_TRY(RemoveElements(sql, *stored));
+  MILLRACE_TRY(RemoveElements(session, *stored));
   const SqlValue doc[] = {stored->doc};
-  return sql.execute(kDeleteDocument, doc);
+  return session.sql.execute(session.dialect.queries().delete_document, doc);
 }
 
 Result<DocumentRow> GetDocument(storage::Storage& storage, std::string_view document_id) {
   std::optional<DocumentRow> found;
   MILLRACE_TRY(storage.Read([&](SqlSession& sql) {
     const SqlValue values[] = {document_id};
-    return sql.query(kGetDocument, values, [&](const SqlRow& row) {
+    return sql.query(DialectOf(storage).queries().get_document, values, [&](const SqlRow& row) {
       found = DocumentOf(row);
       return false;
     });
@@ -359,7 +321,7 @@ Result<DocumentRow> GetDocument(storage::Storage& storage, std::string_view docu
 Result<std::vector<DocumentRow>> ListDocuments(storage::Storage& storage, const DocumentFilter& filter) {
   std::vector<DocumentRow> page;
   MILLRACE_TRY(storage.Read([&](SqlSession& sql) -> Result<void> {
-    MILLRACE_ASSIGN(page, PageOfDocuments(sql, filter));
+    MILLRACE_ASSIGN(page, PageOfDocuments({storage, sql}, filter));
     return {};
   }));
   return page;
@@ -371,7 +333,7 @@ Result<std::vector<ElementRow>> ListElements(storage::Storage& storage, std::str
   std::vector<ElementRow> elements;
   MILLRACE_TRY(storage.Read([&](SqlSession& sql) {
     const SqlValue values[] = {document_id, from, std::int64_t{limit}};
-    return sql.query(kListElements, values, [&](const SqlRow& row) {
+    return sql.query(DialectOf(storage).queries().list_elements, values, [&](const SqlRow& row) {
       elements.push_back(ElementOf(row, document.document_id));
       return true;
     });
@@ -382,13 +344,14 @@ Result<std::vector<ElementRow>> ListElements(storage::Storage& storage, std::str
 Result<void> DumpContent(storage::Storage& storage, std::ostream& out) {
   return storage.Read([&](SqlSession& sql) -> Result<void> {
     DocumentFilter filter;
+    filter.limit = kDumpPage;
     while (true) {
-      MILLRACE_ASSIGN(const auto page, PageOfDocuments(sql, filter));
+      MILLRACE_ASSIGN(const auto page, PageOfDocuments({storage, sql}, filter));
       if (page.empty()) return {};
       for (const DocumentRow& document : page) {
         DumpDocument(document, out);
         const SqlValue values[] = {document.document_id, std::int64_t{0}, kMaxElements};
-        MILLRACE_TRY(sql.query(kListElements, values, [&](const SqlRow& row) {
+        MILLRACE_TRY(sql.query(DialectOf(storage).queries().list_elements, values, [&](const SqlRow& row) {
           DumpElement(ElementOf(row, document.document_id), out);
           return true;
         }));
@@ -399,10 +362,6 @@ Result<void> DumpContent(storage::Storage& storage, std::ostream& out) {
   });
 }
 
-Result<void> CheckIndex(storage::Storage& storage) {
-  return storage.Transact([](storage::Transaction& transaction) {
-    return transaction.sql().execute("INSERT INTO element_fts (element_fts, rank) VALUES ('integrity-check', 1)");
-  });
-}
+Result<void> CheckIndex(storage::Storage& storage) { return DialectOf(storage).CheckIndex(storage); }
 
 }  // namespace millrace::documents

@@ -1,8 +1,9 @@
 // Documents and their elements in the engine's database: the tables of migration 002, and what may be done with them.
 //
 // A document is a row of its own whether it could be parsed or not; only parsed ones have elements. Functions that take
-// a SqlSession belong into a transaction of the caller; those that take a Storage open their own. Failures are the
-// database's (storage.h) unless said.
+// a StoreSession belong into a transaction of the caller; those that take a Storage open their own. Failures are the
+// database's (storage.h) unless said. Texts are stored as UTF-8 without zero bytes, whatever parsers gave: a space
+// stands in for each zero byte, U+FFFD for each byte that is not UTF-8.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "millrace/client.h"
+#include "pipelines/documents/dialect.h"
 #include "pipelines/documents/elements.h"
 #include "pipelines/documents/parser_pool.h"
 #include "pipelines/documents/sources/file_source.h"
@@ -39,6 +41,14 @@ enum class DocumentStatus : std::uint8_t {
 std::string_view DocumentStatusName(DocumentStatus status);
 std::optional<DocumentStatus> ParseDocumentStatus(std::string_view name);
 
+// A caller's transaction, and how its database is spoken to. Valid as long as the session.
+struct StoreSession {
+  StoreSession(const storage::Storage& storage, SqlSession& session) : sql(session), dialect(DialectOf(storage)) {}
+
+  SqlSession& sql;
+  const Dialect& dialect;
+};
+
 // What the store knows of a file, to tell whether it changed.
 struct KnownDocument {
   std::string path;
@@ -50,9 +60,10 @@ struct KnownDocument {
 };
 
 // The next `limit` documents of a source with path > `after`, in order of path (by bytes).
-Result<std::vector<KnownDocument>> ReadKnown(SqlSession& sql, std::string_view source, std::string_view after,
-                                             int limit);
-Result<std::optional<KnownDocument>> FindKnown(SqlSession& sql, std::string_view source, std::string_view path);
+Result<std::vector<KnownDocument>> ReadKnown(const StoreSession& session, std::string_view source,
+                                             std::string_view after, int limit);
+Result<std::optional<KnownDocument>> FindKnown(const StoreSession& session, std::string_view source,
+                                               std::string_view path);
 
 // A document to write.
 struct DocumentRecord {
@@ -68,14 +79,16 @@ struct DocumentRecord {
 
 // Puts a document in place of the one with its source and path, if any: its row, its elements and their index entries.
 // `parsed` is read once; null: it has none. kLimitExceeded if it has more than kMaxElements.
-Result<void> ReplaceDocument(SqlSession& sql, const DocumentRecord& record, ParsedDocument* parsed);
+Result<void> ReplaceDocument(const StoreSession& session, const DocumentRecord& record, ParsedDocument* parsed);
 
 // The file was written again with the same bytes: only its stamp is new.
-Result<void> RefreshDocument(SqlSession& sql, std::string_view source, std::string_view path, FileStamp stamp);
+Result<void> RefreshDocument(const StoreSession& session, std::string_view source, std::string_view path,
+                             FileStamp stamp);
 
 // Removes a document and all that belongs to it. No such document is no error. With `unless_run` not 0, documents
 // written by that run stay.
-Result<void> RemoveDocument(SqlSession& sql, std::string_view source, std::string_view path, RunId unless_run = 0);
+Result<void> RemoveDocument(const StoreSession& session, std::string_view source, std::string_view path,
+                            RunId unless_run = 0);
 
 // A document as stored.
 struct DocumentRow {
@@ -100,6 +113,9 @@ struct DocumentFilter {
   std::string after_source, after_path;  // the page after this document
   int limit = 100;
 };
+
+// What is searched with a document's root besides its text.
+std::string IndexedName(std::string_view title, std::string_view path);
 
 struct ElementRow {
   std::string element_id;

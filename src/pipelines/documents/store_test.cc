@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "pipelines/documents/record_job.h"
+#include "pipelines/documents/search.h"
 #include "pipelines/documents/test_support.h"
 
 namespace millrace::documents {
@@ -16,8 +17,8 @@ class StoreTest : public testing::Test {
  protected:
   StoreTest() {
     StorageOptions options;
-    options.url = (folder_ / "store.db").string();
-    storage_ = Machine::Must(storage::sqlite::OpenSqlite(options));
+    options.url = databases_.Make();
+    storage_ = Machine::Must(storage::OpenStorage(options));
   }
   static DocumentRecord Record(const std::string& path) {
     DocumentRecord record;
@@ -29,15 +30,17 @@ class StoreTest : public testing::Test {
     record.now = Time(Duration(99));
     return record;
   }
-  Result<void> Write(const std::function<Result<void>(SqlSession&)>& body) {
-    return storage_->Transact([&](storage::Transaction& transaction) { return body(transaction.sql()); });
+  Result<void> Write(const std::function<Result<void>(const StoreSession&)>& body) {
+    return storage_->Transact([&](storage::Transaction& transaction) { return body({*storage_, transaction.sql()}); });
   }
   void Put(const DocumentRecord& record, ParsedDocument* parsed) {
-    Machine::Must(Write([&](SqlSession& sql) { return ReplaceDocument(sql, record, parsed); }));
+    Machine::Must(Write([&](const StoreSession& session) { return ReplaceDocument(session, record, parsed); }));
     Machine::Must(CheckIndex(*storage_));
   }
-  std::int64_t Count(std::string_view sql) {
+  // Rows of one of the pipeline's tables.
+  std::int64_t Count(const std::string& table, const std::string& where = "true") {
     std::int64_t count = -1;
+    const std::string sql = "SELECT count(*) FROM " + std::string(storage_->Schema()) + "." + table + " WHERE " + where;
     Machine::Must(storage_->Read([&](SqlSession& session) {
       return session.query(sql, {}, [&](const SqlRow& row) {
         count = row.integer(0);
@@ -46,13 +49,21 @@ class StoreTest : public testing::Test {
     }));
     return count;
   }
+  std::int64_t CountIndexed() {
+    return storage_->Name() == "sqlite" ? Count("element_fts_docsize") : Count("element", "words <> ''");
+  }
+  std::size_t Found(const std::string& query) {
+    SearchRequest request;
+    request.query = query;
+    return Machine::Must(Search(*storage_, request)).hits.size();
+  }
   std::string Dump() {
     std::ostringstream out;
     Machine::Must(DumpContent(*storage_, out));
     return out.str();
   }
 
-  TempFolder folder_;
+  TestDatabases databases_;
   std::unique_ptr<storage::Storage> storage_;
 };
 
@@ -109,29 +120,29 @@ TEST_F(StoreTest, ReplacingLeavesNothingOfTheOldOne) {
   Put(Record("p"), &first);
   Put(Record("q"), &first);
   Put(Record("p"), &second);
-  EXPECT_EQ(Count("SELECT count(*) FROM element"), 4 + 3);
-  EXPECT_EQ(Count("SELECT count(*) FROM element_fts WHERE element_fts MATCH 'old'"), 3) << "those of q alone";
+  EXPECT_EQ(Count("element"), 4 + 3);
+  EXPECT_EQ(Found("old"), 3u) << "those of q alone";
   DocumentRecord failed = Record("p");
   failed.status = DocumentStatus::kFailed;
   failed.reason = "broken";
   Put(failed, nullptr);
-  EXPECT_EQ(Count("SELECT count(*) FROM element"), 4);
+  EXPECT_EQ(Count("element"), 4);
   EXPECT_EQ(Machine::Must(GetDocument(*storage_, DocumentId("s", "p"))).title, "");
-  Machine::Must(Write([](SqlSession& sql) { return RemoveDocument(sql, "s", "p"); }));
-  Machine::Must(Write([](SqlSession& sql) { return RemoveDocument(sql, "s", "q"); }));
-  Machine::Must(Write([](SqlSession& sql) { return RemoveDocument(sql, "s", "q"); }));
-  EXPECT_EQ(Count("SELECT count(*) FROM element"), 0);
-  EXPECT_EQ(Count("SELECT count(*) FROM document"), 0);
+  Machine::Must(Write([](const StoreSession& session) { return RemoveDocument(session, "s", "p"); }));
+  Machine::Must(Write([](const StoreSession& session) { return RemoveDocument(session, "s", "q"); }));
+  Machine::Must(Write([](const StoreSession& session) { return RemoveDocument(session, "s", "q"); }));
+  EXPECT_EQ(Count("element"), 0);
+  EXPECT_EQ(Count("document"), 0);
   Machine::Must(CheckIndex(*storage_));
 }
 
 TEST_F(StoreTest, ADocumentOfTheRunItselfIsNotRemoved) {
   LinesDocument parsed("x");
   Put(Record("p"), &parsed);
-  Machine::Must(Write([](SqlSession& sql) { return RemoveDocument(sql, "s", "p", 7); }));
-  EXPECT_EQ(Count("SELECT count(*) FROM document"), 1);
-  Machine::Must(Write([](SqlSession& sql) { return RemoveDocument(sql, "s", "p", 8); }));
-  EXPECT_EQ(Count("SELECT count(*) FROM document"), 0);
+  Machine::Must(Write([](const StoreSession& session) { return RemoveDocument(session, "s", "p", 7); }));
+  EXPECT_EQ(Count("document"), 1);
+  Machine::Must(Write([](const StoreSession& session) { return RemoveDocument(session, "s", "p", 8); }));
+  EXPECT_EQ(Count("document"), 0);
 }
 
 TEST_F(StoreTest, AFailureWhileWritingLeavesTheOldDocument) {
@@ -146,7 +157,8 @@ TEST_F(StoreTest, AFailureWhileWritingLeavesTheOldDocument) {
       return fail(ErrorCode::kCorrupt, "the spool ends too early");
     }
   } breaking("New\nwords");
-  const auto done = Write([&](SqlSession& sql) { return ReplaceDocument(sql, Record("p"), &breaking); });
+  const auto done =
+      Write([&](const StoreSession& session) { return ReplaceDocument(session, Record("p"), &breaking); });
   ASSERT_FALSE(done.has_value());
   EXPECT_EQ(done.error().code, ErrorCode::kCorrupt);
   EXPECT_EQ(Dump(), before);
@@ -156,25 +168,93 @@ TEST_F(StoreTest, AFailureWhileWritingLeavesTheOldDocument) {
 TEST_F(StoreTest, TheIndexCheckSeesAMissingEntry) {
   LinesDocument parsed("Title\nwords");
   Put(Record("p"), &parsed);
-  Machine::Must(
-      Write([](SqlSession& sql) { return sql.execute("UPDATE element SET text = 'other' WHERE text = 'words'"); }));
+  const std::string update =
+      "UPDATE " + std::string(storage_->Schema()) + ".element SET text = 'other' WHERE text = 'words'";
+  Machine::Must(Write([&](const StoreSession& session) { return session.sql.execute(update); }));
   EXPECT_EQ(CheckIndex(*storage_).error().code, ErrorCode::kCorrupt);
 }
 
 TEST_F(StoreTest, ElementsWithoutTextAreKeptAndNotIndexed) {
   LinesDocument parsed("Title\n\nwords\n");
   Put(Record("p"), &parsed);
-  EXPECT_EQ(Count("SELECT count(*) FROM element"), 4);
-  EXPECT_EQ(Count("SELECT count(*) FROM element_fts_docsize"), 3);
+  EXPECT_EQ(Count("element"), 4);
+  EXPECT_EQ(CountIndexed(), 3);
 }
 
 TEST_F(StoreTest, TextWithZeroBytesIsKeptAndFound) {
   LinesDocument parsed(std::string("Ti\0tle\nbefore\0after", 19));
   Put(Record("p"), &parsed);
-  EXPECT_EQ(Count("SELECT count(*) FROM element_fts WHERE element_fts MATCH 'after'"), 1);
+  EXPECT_EQ(Found("after"), 1u);
   LinesDocument other("x");
   Put(Record("p"), &other);
-  EXPECT_EQ(Count("SELECT count(*) FROM element_fts WHERE element_fts MATCH 'after'"), 0);
+  EXPECT_EQ(Found("after"), 0u);
+}
+
+TEST_F(StoreTest, TextThatIsNotUtf8IsKeptAsFarAsItIs) {
+  LinesDocument parsed("Ti\xFFtle\nbefore\xC3 after");
+  parsed.elements()[2].location = "l\xFF";
+  parsed.elements()[2].metadata = "{\"a\":\"\xFF\"}";
+  parsed.metadata().author = std::string("A\0\xFF", 3);
+  parsed.warnings() = {"w\xFF"};
+  DocumentRecord record = Record("p");
+  record.message = "m\xFF";
+  record.reason = std::string("r\0", 2);
+  Put(record, &parsed);
+  const DocumentRow row = Machine::Must(GetDocument(*storage_, DocumentId("s", "p")));
+  EXPECT_EQ(row.title, "Ti\uFFFDtle");
+  EXPECT_EQ(row.author, "A \uFFFD");
+  EXPECT_EQ(row.warnings, "[\"w\uFFFD\"]");
+  EXPECT_EQ(row.message, "m\uFFFD");
+  EXPECT_EQ(row.reason, "r ");
+  const auto elements = Machine::Must(ListElements(*storage_, row.document_id, 2, 1));
+  ASSERT_THAT(elements, SizeIs(1));
+  EXPECT_EQ(elements[0].element.text, "before\uFFFD after");
+  EXPECT_EQ(elements[0].element.location, "l\uFFFD");
+  EXPECT_EQ(elements[0].element.metadata, "{\"a\":\"\uFFFD\"}");
+  EXPECT_EQ(elements[0].element_id, ElementId(row.document_id, 2, elements[0].element));
+  EXPECT_EQ(Found("\"before after\""), 1u);
+}
+
+TEST_F(StoreTest, AnyNumberOfElementsOfAnySizeAreStored) {
+  LinesDocument parsed("Title");
+  for (int i = 0; i < 2500; ++i) {
+    parsed.elements().push_back(
+        {0, ElementType::kParagraph, 0, "number" + std::to_string(i) + " {\"a\\,'NULL", "l", ""});
+  }
+  std::string large, repeated;
+  for (int i = 0; large.size() < (1u << 20) - 16; ++i) large += "w" + std::to_string(i) + " ";
+  for (int i = 0; i < 20'000; ++i) repeated += "often ";
+  for (const std::string& text : {large, repeated, std::string(1 << 20, 'x'), large + "NULL"}) {
+    parsed.elements().push_back({0, ElementType::kParagraph, 0, text, "l", ""});
+  }
+  Put(Record("p"), &parsed);
+  EXPECT_EQ(Count("element"), 2 + 2500 + 4);
+  const auto elements = Machine::Must(ListElements(*storage_, DocumentId("s", "p"), 0, 10'000));
+  ASSERT_EQ(elements.size(), parsed.elements().size());
+  for (std::size_t i = 0; i < elements.size(); ++i) ASSERT_EQ(elements[i].element.text, parsed.elements()[i].text);
+  EXPECT_EQ(Found("number2499"), 1u);
+  EXPECT_EQ(Found("w100 w100000"), 2u);
+  EXPECT_EQ(Found("often"), 1u);
+  EXPECT_EQ(Found(std::string(3000, 'x') + "*"), 1u);
+}
+
+TEST_F(StoreTest, LongPathsAreToldApartAndOrdered) {
+  LinesDocument parsed("x");
+  const std::string stem(3000, 'p');
+  for (const char* end : {"c", "a", "b"}) Put(Record(stem + end), &parsed);
+  Put(Record("q"), &parsed);
+  std::vector<std::string> ends;
+  Machine::Must(storage_->Read([&](SqlSession& sql) -> Result<void> {
+    for (std::string after;;) {
+      auto page = ReadKnown({*storage_, sql}, "s", after, 1);
+      if (!page) return fail(page.error());
+      if (page->empty()) return {};
+      after = page->front().path;
+      ends.push_back(after.substr(after.size() - 1));
+    }
+  }));
+  EXPECT_THAT(ends, testing::ElementsAre("a", "b", "c", "q"));
+  EXPECT_THAT(Machine::Must(ListDocuments(*storage_, {})), SizeIs(4));
 }
 
 TEST_F(StoreTest, KnownDocumentsComeInOrderOfBytes) {
@@ -184,7 +264,7 @@ TEST_F(StoreTest, KnownDocumentsComeInOrderOfBytes) {
   Machine::Must(storage_->Read([&](SqlSession& sql) -> Result<void> {
     std::string after;
     while (true) {
-      auto page = ReadKnown(sql, "s", after, 2);
+      auto page = ReadKnown({*storage_, sql}, "s", after, 2);
       if (!page) return fail(page.error());
       if (page->empty()) return {};
       for (const KnownDocument& known : *page) paths.push_back(known.path);

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::array kMigrations = {
     Migration{1, "engine", migrations::k001EngineUp, migrations::k001EngineDown, true},
+    Migration{2, "documents", migrations::k002DocumentsUp, migrations::k002DocumentsDown, false},
 };
 
 // In the order they must be made.

@@ -1,0 +1,1 @@
+SELECT source, run_id FROM document WHERE source > ?1 ORDER BY source, path LIMIT 1
