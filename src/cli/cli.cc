@@ -133,10 +133,10 @@ int Main(int argc, char** argv) {
   app.footer(std::string("\n") + kExamples);
   app.require_subcommand(1);
   AddCommonOptions(app, cli);
-  for (auto* add :
-       {AddRunCommand, AddWorkerCommand, AddEnqueueCommand, AddJobsCommand, AddQueuesCommand, AddDeadletterCommand,
-        AddSearchCommand, AddSourcesCommand, AddWorkersCommand, AddRunsCommand, AddConfigCommand, AddMigrateCommand,
-        AddBenchCommand, AddHealthcheckCommand, AddDebugCommand, AddVersionCommand, AddCompletionCommand}) {
+  for (auto* add : {AddRunCommand, AddWorkerCommand, AddEnqueueCommand, AddJobsCommand, AddQueuesCommand,
+                    AddDeadletterCommand, AddSearchCommand, AddSourcesCommand, AddWorkersCommand, AddRunsCommand,
+                    AddConfigCommand, AddMigrateCommand, AddBenchCommand, AddStressCommand, AddHealthcheckCommand,
+                    AddDebugCommand, AddVersionCommand, AddCompletionCommand}) {
     add(app, cli);
   }
   try {

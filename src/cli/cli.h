@@ -61,6 +61,7 @@ void AddRunsCommand(CLI::App& app, Cli& cli);
 void AddConfigCommand(CLI::App& app, Cli& cli);
 void AddMigrateCommand(CLI::App& app, Cli& cli);
 void AddBenchCommand(CLI::App& app, Cli& cli);
+void AddStressCommand(CLI::App& app, Cli& cli);
 void AddHealthcheckCommand(CLI::App& app, Cli& cli);
 void AddDebugCommand(CLI::App& app, Cli& cli);
 void AddVersionCommand(CLI::App& app, Cli& cli);

@@ -1,0 +1,48 @@
+// The account of a stress run: what was ordered against what the books say, job by job.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cli/stress/ledger.h"
+#include "millrace/client.h"
+
+namespace millrace::cli::stress {
+
+// What the database holds once all is worked off.
+struct Books {
+  std::map<std::int64_t, JobId> orders;
+  std::vector<Job> jobs;  // of the run's queue, each as often as the engine lists it
+  std::vector<Witness> witnesses;
+  std::map<JobId, std::vector<Attempt>> attempts;  // of jobs that had ones that failed
+  std::vector<std::pair<std::int64_t, std::int64_t>> overlaps;
+};
+
+// Reads them. Fails as the client does.
+Result<Books> ReadBooks(Client& client, const Options& options, const Ledger& ledger);
+
+struct Account {
+  std::int64_t enqueued = 0, children = 0;
+  std::int64_t completed = 0, dead = 0;
+  // Attempts that did not succeed, by their reason as history tells it: crashed, failed, timeout, fatal.
+  std::map<std::string, std::int64_t> attempts;
+  // Ids of jobs that are not as they should be, each list empty in a run that went well.
+  std::vector<JobId> lost;         // ordered (or emitted) and not there, or never finished
+  std::vector<JobId> duplicates;   // listed twice, or done twice: two writes of its handler
+  std::vector<JobId> unwitnessed;  // finished without its handler's write
+  std::vector<JobId> misjudged;    // completed where it should be dead, or the other way round; or nobody ordered it
+  std::vector<JobId> unexplained;  // more (or fewer) attempts counted than history tells of
+  std::vector<std::pair<std::int64_t, std::int64_t>> overlaps;  // orders whose handlers were in one partition at once
+  std::vector<std::int64_t> broken_unique;                      // orders whose unique key did not hold
+
+  [[nodiscard]] bool exact() const {
+    return lost.empty() && duplicates.empty() && unwitnessed.empty() && misjudged.empty() && unexplained.empty() &&
+           overlaps.empty() && broken_unique.empty();
+  }
+};
+
+// Pure.
+Account Settle(const Books& books);
+
+}  // namespace millrace::cli::stress

@@ -1,0 +1,124 @@
+#include "cli/stress/account.h"
+
+#include <gtest/gtest.h>
+
+#include "cli/stress/load.h"
+
+namespace millrace::cli::stress {
+namespace {
+
+Job Finished(JobId id, std::string_view kind, std::int64_t number, JobState state, int attempt) {
+  Job job;
+  job.id = id;
+  job.kind = kind;
+  job.args = "{\"number\": " + std::to_string(number) + "}";
+  job.state = state;
+  job.attempt = attempt;
+  return job;
+}
+
+Attempt Ended(const std::string& outcome) {
+  Attempt attempt;
+  attempt.outcome = outcome;
+  return attempt;
+}
+
+// One of each kind, all as they should be.
+class AccountTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    books_.orders = {{1, 101}, {2, 102}, {3, 103}, {4, 104}, {5, 105}};
+    books_.jobs = {
+        Finished(101, kDone, 1, JobState::kCompleted, 1),   Finished(102, kFatal, 2, JobState::kDead, 1),
+        Finished(103, kSpent, 3, JobState::kDead, 2),       Finished(104, kAgain, 4, JobState::kCompleted, 2),
+        Finished(105, kParent, 5, JobState::kCompleted, 1), Finished(106, kChild, -5, JobState::kCompleted, 1)};
+    books_.witnesses = {{1, 101}, {2, 102}, {4, 104}, {5, 105}, {-5, 106}};
+    books_.attempts[102] = {Ended("fatal")};
+    books_.attempts[103] = {Ended("failed"), Ended("failed")};
+    books_.attempts[104] = {Ended("failed")};
+  }
+  Books books_;
+};
+
+using Ids = std::vector<JobId>;
+
+TEST_F(AccountTest, BooksInOrderAreExact) {
+  const Account account = Settle(books_);
+  EXPECT_TRUE(account.exact());
+  EXPECT_EQ(account.enqueued, 5);
+  EXPECT_EQ(account.children, 1);
+  EXPECT_EQ(account.completed, 4);
+  EXPECT_EQ(account.dead, 2);
+  EXPECT_EQ(account.attempts, (std::map<std::string, std::int64_t>{{"failed", 3}, {"fatal", 1}}));
+}
+
+TEST_F(AccountTest, AJobThatIsNotThereOrNotFinishedIsLost) {
+  books_.jobs[3].state = JobState::kRunning;
+  books_.jobs.erase(books_.jobs.begin());
+  const Account account = Settle(books_);
+  EXPECT_EQ(account.lost, (Ids{104, 101}));
+  EXPECT_FALSE(account.exact());
+}
+
+TEST_F(AccountTest, AChildThatIsNotThereIsLostWithItsParentsId) {
+  books_.jobs.pop_back();
+  EXPECT_EQ(Settle(books_).lost, Ids{105});
+}
+
+TEST_F(AccountTest, TwoChildrenOfOneParentAreADuplicate) {
+  books_.jobs.push_back(Finished(107, kChild, -5, JobState::kCompleted, 1));
+  books_.witnesses.push_back({-5, 107});
+  const Account account = Settle(books_);
+  EXPECT_EQ(account.duplicates, Ids{105});
+  EXPECT_FALSE(account.exact());
+}
+
+TEST_F(AccountTest, AJobListedTwiceOrDoneTwiceIsADuplicate) {
+  books_.jobs.push_back(books_.jobs[0]);
+  books_.witnesses.push_back({4, 104});
+  const Account account = Settle(books_);
+  EXPECT_EQ(account.duplicates, (Ids{104, 101}));
+  EXPECT_FALSE(account.exact());
+}
+
+TEST_F(AccountTest, AFinishedJobNeedsItsHandlersWrite) {
+  books_.witnesses.erase(books_.witnesses.begin());
+  const Account account = Settle(books_);
+  EXPECT_EQ(account.unwitnessed, Ids{101});
+  EXPECT_FALSE(account.exact());
+}
+
+TEST_F(AccountTest, AWrongEndOrAJobNobodyOrderedIsMisjudged) {
+  books_.jobs[1].state = JobState::kCompleted;
+  books_.jobs.push_back(Finished(200, kDone, 77, JobState::kCompleted, 1));
+  const Account account = Settle(books_);
+  EXPECT_EQ(account.misjudged, (Ids{102, 200}));
+  EXPECT_FALSE(account.exact());
+}
+
+TEST_F(AccountTest, AttemptsMustBeTold) {
+  books_.jobs[0].attempt = 2;
+  books_.jobs[3].crashes = 1;
+  const Account account = Settle(books_);
+  EXPECT_EQ(account.unexplained, (Ids{101, 104}));
+  EXPECT_FALSE(account.exact());
+}
+
+TEST_F(AccountTest, CrashesDoNotCountAsAttempts) {
+  books_.jobs[0].crashes = 1;
+  books_.attempts[101] = {Ended("crashed")};
+  EXPECT_TRUE(Settle(books_).exact());
+}
+
+TEST_F(AccountTest, OverlapsAndBrokenUniqueKeysAreNotExact) {
+  books_.overlaps = {{1, 2}};
+  Account account = Settle(books_);
+  EXPECT_FALSE(account.exact());
+  account.overlaps.clear();
+  EXPECT_TRUE(account.exact());
+  account.broken_unique = {3};
+  EXPECT_FALSE(account.exact());
+}
+
+}  // namespace
+}  // namespace millrace::cli::stress

@@ -1,0 +1,53 @@
+// The jobs of a stress run, and the thread that enqueues them.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+
+#include "cli/stress/ledger.h"
+
+namespace millrace::cli::stress {
+
+// What the job of an order is to do, by its kind.
+inline constexpr std::string_view kDone = "stress.done";      // succeeds
+inline constexpr std::string_view kSleep = "stress.sleep";    // succeeds after some milliseconds
+inline constexpr std::string_view kAgain = "stress.again";    // fails at first, then succeeds
+inline constexpr std::string_view kParent = "stress.parent";  // emits a child with its completion
+inline constexpr std::string_view kChild = "stress.child";    // succeeds; never ordered
+inline constexpr std::string_view kFatal = "stress.fatal";    // can never succeed, and says so
+inline constexpr std::string_view kSpent = "stress.spent";    // fails until its two attempts are spent
+
+// The job of an order, the same for the same number and seed. One in eleven has a unique key.
+NewJob MakeJob(const Options& options, std::int64_t number);
+// The child of that job.
+NewJob MakeChild(const Options& options, std::int64_t number);
+
+// Where the run's queue stands.
+struct Standing {
+  std::int64_t finished = 0, open = 0;
+};
+Result<Standing> ReadStanding(Client& client, const std::string& queue);
+
+// Orders jobs, batch by batch, until `stop_load`, each exactly once whatever the database does meanwhile; then goes on
+// looking. Calls `standing` about ten times a second while the database answers. Returns when `stop` says so. What else
+// it has to say is in `broken`: orders whose second enqueue with the same unique key was not told as a duplicate.
+class Load {
+ public:
+  Load(Client& client, const Options& options, const Ledger& ledger, std::function<void(const Standing&)> standing);
+  void Run(const std::stop_token& stop_load, const std::stop_token& stop);
+  [[nodiscard]] const std::vector<std::int64_t>& broken() const { return broken_; }
+
+ private:
+  Result<void> OrderBatch(std::int64_t most);
+  [[nodiscard]] std::int64_t Wanted(double seconds) const;
+
+  Client& client_;
+  const Options& options_;
+  const Ledger& ledger_;
+  std::function<void(const Standing&)> told_;
+  Standing standing_;
+  std::int64_t ordered_ = 0;  // in this run of the program
+  std::vector<std::int64_t> broken_;
+};
+
+}  // namespace millrace::cli::stress

@@ -1,0 +1,25 @@
+// A short stress of a fleet on PostgreSQL: workers killed, stopped past their lease, and cut off. The long ones are in
+// chaos/fleet_test.cc.
+#include "support/fleet.h"
+
+namespace millrace::tests {
+namespace {
+
+using Fleet = FleetTest;
+
+TEST_F(Fleet, BooksAreExactUnderEveryFaultAtOnce) {
+  const auto account = Stress({"--duration", "15s", "--workers", "4", "--jobs-per-second", "300", "--faults",
+                               "kill,stop,backends", "--stale-threshold", "2s", "--seed", "20260302"});
+  EXPECT_GE(Injected(account, "kill"), 3);
+  EXPECT_GE(Injected(account, "backends"), 3);
+  EXPECT_GE(Injected(account, "stop"), 1);
+}
+
+TEST_F(Fleet, BooksOfAFileAreExactUnderKills) {
+  const auto account =
+      Stress({"--db", "m.db", "--duration", "5s", "--jobs-per-second", "300", "--fault-every", "300ms"});
+  EXPECT_GE(Injected(account, "kill"), 2);
+}
+
+}  // namespace
+}  // namespace millrace::tests
