@@ -84,12 +84,14 @@ TEST_F(Ingest, ARunThatWasCancelledSaysSoAndLeavesTheRestToTheNext) {
   ASSERT_EQ(RunMillrace(folder_.path(), {"migrate", "up", "--db", "m.db"}).code, 0);
   ASSERT_EQ(RunMillrace(folder_.path(), {"queues", "pause", "documents.parse", "--db", "m.db"}).code, 0);
   Child run(Millrace(folder_.path(), {"run", "documents", "in", "--db", "m.db", "--json"}));
-  bool cancelled = false;
-  while (!cancelled && !run.WaitForExit(std::chrono::milliseconds(10))) {
-    cancelled = RunMillrace(folder_.path(), {"runs", "cancel", "1", "--db", "m.db"}).code == 0;
-  }
+  // Cancelled when its discovery has found everything, and none of it can be parsed.
+  const auto found = [&] {
+    value jobs = MustJson(folder_.path(), {"jobs", "list", "--kind", "documents.parse", "--db", "m.db"});
+    return jobs.at("jobs").as_array().size() == 10;
+  };
+  while (!found()) ASSERT_FALSE(run.WaitForExit(std::chrono::milliseconds(10))) << Describe(run.Wait());
+  ASSERT_EQ(RunMillrace(folder_.path(), {"runs", "cancel", "1", "--db", "m.db"}).code, 0);
   Ended ended = run.Wait();
-  ASSERT_TRUE(cancelled) << Describe(ended);
   EXPECT_EQ(ended.code, 3) << Describe(ended);
   EXPECT_FALSE(Json(ended).at("finished").as_bool()) << Describe(ended);
   ASSERT_EQ(RunMillrace(folder_.path(), {"queues", "resume", "documents.parse", "--db", "m.db"}).code, 0);
