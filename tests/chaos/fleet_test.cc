@@ -1,11 +1,9 @@
 // A fleet of worker processes on PostgreSQL under each fault by itself, with an exact account each time.
 #include "support/fleet.h"
 
-#include <sys/wait.h>
+#include <unistd.h>
 
-#include <csignal>
-#include <fstream>
-#include <thread>
+#include <optional>
 
 #include "storage/postgres/connection.h"
 #include "storage/postgres/test_cluster.h"

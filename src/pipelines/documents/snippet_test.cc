@@ -74,7 +74,8 @@ RC_GTEST_FIXTURE_PROP(SnippetTest, AreThoseOfFts5, ()) {
   const std::string typed =
       *rc::gen::element<std::string>("fox", "fox hen", "\"fox hen\"", "hen*", "zurich the", "\"the a\" \"a the\"",
                                      "\"fox fox\"", "run-x", "fox end so hen", "\"a f\"*");
-  const int words = *rc::gen::inRange(1, 12);
+  // A window of one word at the beginning is not cut by FTS5 (it takes the window's end 0 for none); ours is.
+  const int words = *rc::gen::inRange(2, 12);
   const auto query = *ReadQuery(typed);
   const auto theirs = OfFts5(name, text, *MakeSqliteDialect()->MatchOf(query), words);
   RC_CLASSIFY(theirs.has_value());
