@@ -128,7 +128,7 @@ TEST_F(EqualityTest, ReportsAndSourcesAreTheSame) {
   for (DocumentsReport* report : {&theirs, &ours}) {  // what the clock says
     report->seconds = report->documents_per_second = report->megabytes_per_second = 0;
     report->slowest.clear();
-    for (auto& failed : report->failed) failed.parse_ms = 0;
+    for (auto& failed : report->failed) failed.parse_us = 0;
   }
   EXPECT_EQ(ReportToJson(ours), ReportToJson(theirs));
   EXPECT_EQ(ours.total.documents, 67);
