@@ -173,4 +173,21 @@ std::string JsonQuote(std::string_view text) {
   return out + '"';
 }
 
+std::string TextsToJson(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const std::string& text : texts) out += (out.empty() ? "[" : ",") + JsonQuote(text);
+  return out.empty() ? out : out + ']';
+}
+
+std::vector<std::string> TextsFromJson(std::string_view text) {
+  std::vector<std::string> texts;
+  if (text.empty()) return texts;
+  const auto parsed = ParseJson(text);
+  if (!parsed || !parsed->is_array()) return texts;
+  for (const json::value& one : parsed->get_array()) {
+    if (one.is_string()) texts.emplace_back(one.get_string());
+  }
+  return texts;
+}
+
 }  // namespace millrace::base

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "millrace/error.h"
 
@@ -26,5 +27,9 @@ std::string ToPrettyJson(const json::value& value);
 
 // `text` as a JSON string, quotes included. Bytes that are not UTF-8 become U+FFFD.
 std::string JsonQuote(std::string_view text);
+
+// Texts as a JSON array on one line, or nothing when there are none; and back. What is no array of strings has none.
+std::string TextsToJson(const std::vector<std::string>& texts);
+std::vector<std::string> TextsFromJson(std::string_view text);
 
 }  // namespace millrace::base

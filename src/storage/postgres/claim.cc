@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/json.h"
 #include "storage/postgres/deal.h"
 #include "storage/postgres/driver_impl.h"
 
@@ -63,7 +64,7 @@ ClaimedJob ReadJob(const ResultSet::Row& row) {
   job.partition_key = row.text(kPartitionKey);
   job.unique_key = row.text(kUniqueKey);
   job.run_id = row.integer(kRun);
-  job.tags = TagsFromJson(row.text(kTags));
+  job.tags = base::TextsFromJson(row.text(kTags));
   return job;
 }
 

@@ -20,22 +20,6 @@ std::vector<Out> Column(std::span<const NewJob* const> jobs, const Get& get) {
   return column;
 }
 
-// Length of the UTF-8 sequence at `at`, or 0 when there is none.
-std::size_t SequenceAt(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(at);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || at + length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(at + i) & 0xC0) != 0x80) return 0;
-  }
-  const unsigned char second = byte(at + 1);
-  const bool overlong = (first == 0xE0 && second < 0xA0) || (first == 0xF0 && second < 0x90);
-  const bool beyond = (first == 0xED && second > 0x9F) || (first == 0xF4 && second > 0x8F);
-  return overlong || beyond ? 0 : length;
-}
-
 void AddTimes(Params& params, std::span<const NewJob* const> jobs) {
   const bool timed = std::any_of(jobs.begin(), jobs.end(), [](const NewJob* job) { return job->run_at || job->delay; });
   if (!timed) {
@@ -48,39 +32,6 @@ void AddTimes(Params& params, std::span<const NewJob* const> jobs) {
 }
 
 }  // namespace
-
-std::string CleanText(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t length = text[at] == '\0' ? 0 : SequenceAt(text, at);
-    if (length == 0) {
-      out += "\xEF\xBF\xBD";
-      ++at;
-    } else {
-      out += text.substr(at, length);
-      at += length;
-    }
-  }
-  return out;
-}
-
-std::string TagsToJson(const std::vector<std::string>& tags) {
-  std::string out;
-  for (const std::string& tag : tags) out += (out.empty() ? "[" : ",") + base::JsonQuote(tag);
-  return out.empty() ? out : out + ']';
-}
-
-std::vector<std::string> TagsFromJson(std::string_view text) {
-  std::vector<std::string> tags;
-  if (text.empty()) return tags;
-  auto parsed = base::ParseJson(text);
-  if (!parsed || !parsed->is_array()) return tags;
-  for (const auto& tag : parsed->get_array()) {
-    if (tag.is_string()) tags.emplace_back(tag.get_string());
-  }
-  return tags;
-}
 
 std::vector<std::int64_t> ParseIds(std::string_view text) {
   std::vector<std::int64_t> ids;
@@ -107,7 +58,7 @@ void AddJobs(Params& params, std::span<const NewJob* const> jobs, bool with_runs
   params.NullableTexts(
       Column<std::optional<std::string_view>>(jobs, [](const NewJob& job) { return NullIfEmpty(job.unique_key); }));
   if (with_runs) params.Ints(Column<std::int64_t>(jobs, [](const NewJob& job) { return job.run_id; }));
-  const auto tags = Column<std::string>(jobs, [](const NewJob& job) { return TagsToJson(job.tags); });
+  const auto tags = Column<std::string>(jobs, [](const NewJob& job) { return base::TextsToJson(job.tags); });
   std::vector<std::optional<std::string_view>> views;
   views.reserve(tags.size());
   for (const std::string& text : tags) views.push_back(NullIfEmpty(text));

@@ -20,13 +20,6 @@ void AddJobs(Params& params, std::span<const NewJob* const> jobs, bool with_runs
 // The queue and priority filters of a claim: NULL queues are all.
 void AddFilter(Params& params, const ClaimRequest& request);
 
-// Texts that people read, which PostgreSQL could refuse: NUL bytes and what is not UTF-8 become U+FFFD.
-std::string CleanText(std::string_view text);
-
-// "[\"a\",\"b\"]", or nothing when empty; and back.
-std::string TagsToJson(const std::vector<std::string>& tags);
-std::vector<std::string> TagsFromJson(std::string_view text);
-
 // "1 2 3", as array_to_string writes.
 std::vector<std::int64_t> ParseIds(std::string_view text);
 

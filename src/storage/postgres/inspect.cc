@@ -1,6 +1,7 @@
 // Looking: jobs wherever they stand, queues by their counters, workers.
 #include <fmt/format.h>
 
+#include "base/json.h"
 #include "storage/postgres/driver_impl.h"
 
 namespace millrace::storage::postgres {
@@ -33,7 +34,7 @@ Job ReadJob(const ResultSet::Row& row) {
   job.partition_key = row.text(15);
   job.unique_key = row.text(16);
   job.run_id = row.integer(17);
-  job.tags = TagsFromJson(row.text(18));
+  job.tags = base::TextsFromJson(row.text(18));
   job.result = row.text(19);
   job.error = row.text(20);
   job.progress = row.real(21);

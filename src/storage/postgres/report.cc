@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/utf8.h"
 #include "engine/retry_policy.h"
 #include "engine/validate.h"
 #include "storage/postgres/driver_impl.h"
@@ -98,7 +99,7 @@ Params Driver::ReportParams(const WorkerRef& worker, std::span<const Report> rep
     delays.push_back(Delays(report) ? std::clamp(report.delay, Duration(0), engine::kLongestDelay).count() : kKeep);
     uncounted.push_back(report.verdict == Verdict::kSnooze || report.verdict == Verdict::kReleased ? 1 : 0);
     outcomes.push_back(OutcomeOf(report));
-    if (!report.text.empty()) texts[i] = CleanText(report.text);
+    if (!report.text.empty()) texts[i] = base::ToCleanUtf8(report.text, std::string::npos);
     errors.push_back(HasError(report) ? std::optional<std::string_view>(texts[i]) : std::nullopt);
     const bool has_result = report.verdict == Verdict::kCompleted && !report.text.empty();
     results.push_back(has_result ? std::optional<std::string_view>(texts[i]) : std::nullopt);

@@ -20,7 +20,7 @@ base::json::object ToObject(const NewJob& job) {
                                {"timeout", job.timeout.count()}};
   if (!job.partition_key.empty()) object["partition_key"] = job.partition_key;
   if (!job.unique_key.empty()) object["unique_key"] = job.unique_key;
-  if (!job.tags.empty()) object["tags"] = TagsToJson(job.tags);
+  if (!job.tags.empty()) object["tags"] = base::TextsToJson(job.tags);
   if (job.run_at) {
     object["run_at"] = job.run_at->time_since_epoch().count();
   } else if (job.delay) {

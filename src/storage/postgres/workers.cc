@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "storage/postgres/driver_impl.h"
 
 namespace millrace::storage::postgres {
@@ -36,7 +37,7 @@ Result<HeartbeatReply> Driver::Heartbeat(const WorkerRef& worker, WorkerState st
     attempts.push_back(step.attempt);
     tokens.push_back(step.token);
     fractions.push_back(fmt::format("{}", step.fraction));
-    messages.push_back(CleanText(step.message));
+    messages.push_back(base::ToCleanUtf8(step.message, std::string::npos));
   }
   Params params;
   params.Text(worker.id).Int(worker.incarnation).Int2(static_cast<std::int16_t>(state)).Ints(ids).Int4s(attempts);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <queue>
 
+#include "base/json.h"
 #include "storage/sqlite/driver_impl.h"
 
 namespace millrace::storage::sqlite {
@@ -248,7 +249,7 @@ Result<ClaimedJob> Driver::StartJob(const QueueState& queue, Priority priority, 
   job.partition_key = read->text(8);
   job.unique_key = read->text(9);
   job.run_id = read->integer(10);
-  job.tags = TagsFromJson(read->text(11));
+  job.tags = base::TextsFromJson(read->text(11));
   return job;
 }
 

@@ -21,8 +21,6 @@ inline std::int64_t Micros(Time time) { return time.time_since_epoch().count(); 
 inline Time FromMicros(std::int64_t micros) { return Time(Duration(micros)); }
 // Jobs a filter asks for, whole, in order of id.
 Result<std::vector<Job>> FindJobs(Database& database, const JobFilter& filter);
-std::string TagsToJson(const std::vector<std::string>& tags);
-std::vector<std::string> TagsFromJson(std::string_view json);
 
 class Driver : public Storage {
  public:

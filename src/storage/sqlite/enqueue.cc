@@ -15,23 +15,6 @@ std::optional<std::string_view> NullIfEmpty(const std::string& text) {
 
 }  // namespace
 
-std::string TagsToJson(const std::vector<std::string>& tags) {
-  std::string out;
-  for (const std::string& tag : tags) out += (out.empty() ? "[" : ",") + base::JsonQuote(tag);
-  return out.empty() ? out : out + ']';
-}
-
-std::vector<std::string> TagsFromJson(std::string_view text) {
-  std::vector<std::string> tags;
-  if (text.empty()) return tags;
-  auto parsed = base::ParseJson(text);
-  if (!parsed || !parsed->is_array()) return tags;
-  for (const auto& tag : parsed->get_array()) {
-    if (tag.is_string()) tags.emplace_back(tag.get_string());
-  }
-  return tags;
-}
-
 // The priority each job is enqueued with (a full queue may spill it), or kQueueFull.
 Result<std::vector<Priority>> Driver::CheckCapacity(std::span<const NewJob> jobs) {
   std::vector<Priority> priorities;
@@ -91,7 +74,7 @@ Result<Enqueued> Driver::EnqueueOne(const NewJob& job, Priority priority, Time n
   const Time run_at = std::max(now, job.run_at ? *job.run_at : now + job.delay.value_or(Duration(0)));
   const JobState state = run_at > now ? JobState::kScheduled : JobState::kAvailable;
   const JobId id = state_.next_job++;
-  const std::string tags = TagsToJson(job.tags);
+  const std::string tags = base::TextsToJson(job.tags);
   const auto run = job.run_id == 0 ? std::nullopt : std::optional<std::int64_t>(job.run_id);
   insert.Bind(id, queue->id, kind, static_cast<int>(priority), static_cast<int>(state), job.max_attempts,
               job.max_crashes, job.timeout.count(), Micros(now), Micros(run_at), run, NullIfEmpty(job.partition_key),

@@ -1,6 +1,7 @@
 // Looking: through the reading connection, so that lists never wait for writers.
 #include <fmt/format.h>
 
+#include "base/json.h"
 #include "storage/sqlite/driver_impl.h"
 
 namespace millrace::storage::sqlite {
@@ -38,7 +39,7 @@ Job ReadJob(const SqlRow& row) {
   job.partition_key = row.text(15);
   job.unique_key = row.text(16);
   job.run_id = row.integer(17);
-  job.tags = TagsFromJson(row.text(18));
+  job.tags = base::TextsFromJson(row.text(18));
   job.result = row.text(19);
   job.error = row.text(20);
   job.progress = row.real(21);

@@ -22,7 +22,7 @@ json::object ToObject(const NewJob& job) {
           {"timeout", job.timeout.count()},
           {"partition_key", job.partition_key},
           {"unique_key", job.unique_key},
-          {"tags", TagsToJson(job.tags)},
+          {"tags", base::TextsToJson(job.tags)},
           {"delay", job.delay ? job.delay->count() : 0},
           {"run_at", job.run_at ? Micros(*job.run_at) : 0}};
 }
@@ -39,7 +39,7 @@ NewJob FromObject(const json::object& object) {
   job.timeout = Duration(object.at("timeout").as_int64());
   job.partition_key = text("partition_key");
   job.unique_key = text("unique_key");
-  job.tags = TagsFromJson(text("tags"));
+  job.tags = base::TextsFromJson(text("tags"));
   if (const auto delay = object.at("delay").as_int64(); delay > 0) job.delay = Duration(delay);
   if (const auto run_at = object.at("run_at").as_int64(); run_at > 0) job.run_at = FromMicros(run_at);
   return job;
