@@ -33,7 +33,8 @@ ApiResponse List(Storage& storage, const ApiRequest& request) {
 ApiResponse Cancel(Storage& storage, const PathValues& path) {
   const auto run = Find(storage, path);
   if (!run) return ProblemResponse(run.error());
-  if (run->state != storage::RunState::kActive) {
+  const bool cancelled_before = run->state == storage::RunState::kCancelled;
+  if (run->state == storage::RunState::kCompleted || (cancelled_before && run->open == 0)) {
     return ProblemResponse({ErrorCode::kConflict, fmt::format("run {} is over already", run->id)});
   }
   if (auto done = storage.CancelRun(run->id); !done) return ProblemResponse(done.error());

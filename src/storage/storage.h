@@ -27,6 +27,8 @@
 // none.
 // - A run's jobs are added by producers only while it is active (else kInvalidArgument); emitted jobs always belong to
 // the emitter's run.
+// - A cancelled run takes no more jobs: EmitNow is kConflict, and what a report emits is left out.
+// - Of two progress steps of one attempt in a heartbeat the later one counts.
 
 #pragma once
 
@@ -272,7 +274,8 @@ class Storage {
   virtual Result<void> Transact(const std::function<Result<void>(Transaction&)>& body) = 0;
   // Runs `body` against a consistent snapshot; it cannot write.
   virtual Result<void> Read(const std::function<Result<void>(SqlSession&)>& body) = 0;
-  // Enqueues on behalf of a running attempt: refused with kLeaseLost when its lease is gone.
+  // Enqueues on behalf of a running attempt: refused with kLeaseLost when its lease is gone, with kConflict when its run
+  // is cancelled.
   virtual Result<std::vector<Enqueued>> EmitNow(const WorkerRef& worker, JobId id, int attempt, std::int64_t token,
                                                 std::span<const NewJob> jobs) = 0;
 
@@ -317,7 +320,8 @@ class Storage {
   virtual Result<StartedRun> StartRun(const RunSpec& spec) = 0;
   virtual Result<std::optional<RunRow>> GetRun(RunId id) = 0;
   virtual Result<std::vector<RunRow>> ListRuns(int limit) = 0;
-  // Cancels its open jobs; it starts no final stage any more.
+  // Cancels its open jobs; it starts no final stage any more. A cancelled run is cancelled again (its open jobs, if an
+  // earlier call was cut off); a completed one is left alone. kNotFound.
   virtual Result<void> CancelRun(RunId id) = 0;
 };
 

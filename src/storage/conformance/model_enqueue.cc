@@ -141,6 +141,8 @@ Result<std::vector<Enqueued>> MemoryState::Enqueue(std::span<const NewJob> batch
 Result<std::vector<Enqueued>> MemoryState::Emit(std::span<const NewJob> batch, RunId run, Time now) {
   if (batch.empty()) return std::vector<Enqueued>();
   if (auto valid = engine::ValidateNewJobs(batch); !valid) return fail(valid.error());
+  if (run != 0 && runs.at(run).row.state == RunState::kCancelled)
+    return fail(ErrorCode::kConflict, "run " + std::to_string(run) + " is cancelled");
   auto placements = Place(batch, false);
   if (!placements) return fail(placements.error());
   return InsertAll(batch, *placements, run, now);
@@ -197,9 +199,11 @@ void MemoryState::SettleRuns(Time now) {
 Result<void> MemoryState::CancelRun(RunId id, Time now) {
   const auto run = runs.find(id);
   if (run == runs.end()) return fail(ErrorCode::kNotFound, "no run " + std::to_string(id));
-  if (run->second.row.state != RunState::kActive) return {};
-  run->second.row.state = RunState::kCancelled;
-  run->second.row.finished_at = now;
+  if (run->second.row.state == RunState::kCompleted) return {};
+  if (run->second.row.state == RunState::kActive) {
+    run->second.row.state = RunState::kCancelled;
+    run->second.row.finished_at = now;
+  }
   JobFilter filter;
   filter.run_id = id;
   filter.limit = std::numeric_limits<int>::max();

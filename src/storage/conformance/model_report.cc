@@ -93,7 +93,7 @@ bool MemoryState::ApplyReport(const WorkerRef& worker, const Report& report, Tim
       LeaveRunning(record, JobEvent::kCancel, now);
       break;
   }
-  (void)Emit(report.emits, job.run_id, now);  // ReportAll has checked them
+  (void)Emit(report.emits, job.run_id, now);  // ReportAll has checked them; a cancelled run takes none
   return true;
 }
 

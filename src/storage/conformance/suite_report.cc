@@ -260,6 +260,17 @@ TEST_P(Conformance, ABatchOfReportsIsAnsweredInOrder) {
   EXPECT_EQ(StateOf(jobs[1].id), JobState::kRunning);
 }
 
+TEST_P(Conformance, TheLaterOfTwoProgressStepsCounts) {
+  const WorkerRef worker = Register("w");
+  const JobId id = Add(JobOf("k"));
+  const ClaimedJob job = ClaimOne(worker);
+  const std::vector<JobProgress> steps = {{job.id, job.attempt, job.token, 0.75, "first"},
+                                          {job.id, job.attempt, job.token, 0.5, "second"}};
+  Must(db().Heartbeat(worker, WorkerState::kActive, steps));
+  EXPECT_EQ(Get(id).progress, 0.5);
+  EXPECT_EQ(Get(id).progress_message, "second");
+}
+
 TEST_P(Conformance, ANewAttemptStartsWithoutProgress) {
   const WorkerRef worker = Register("w");
   const JobId id = Add(JobOf("k"));

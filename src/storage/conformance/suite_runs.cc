@@ -243,6 +243,37 @@ TEST_P(Conformance, ACancelledRunStartsNothingMore) {
   EXPECT_FALSE(next.joined);
 }
 
+TEST_P(Conformance, ACancelledRunTakesNoMoreJobs) {
+  const WorkerRef worker = Register("w");
+  const RunId id = Must(db().StartRun(Spec("id", 1))).id;
+  const ClaimedJob discovery = ClaimOne(worker);
+  Must(db().CancelRun(id));
+  const NewJob child = JobOf("child");
+  const auto emitted = db().EmitNow(worker, discovery.id, discovery.attempt, discovery.token, {&child, 1});
+  ASSERT_FALSE(emitted);
+  EXPECT_EQ(emitted.error().code, ErrorCode::kConflict) << emitted.error().message;
+  EXPECT_TRUE(Send(worker, DoneDiscovering(discovery, 3))) << "it had finished its work before it heard of it";
+  EXPECT_EQ(Run(id).open, 0);
+  EXPECT_EQ(AllJobs().size(), 1u);
+  Must(db().CancelRun(id));
+  EXPECT_EQ(Run(id).state, RunState::kCancelled);
+}
+
+TEST_P(Conformance, EmitsBelongToTheEmittersRunAlsoWhenThatIsOver) {
+  const WorkerRef worker = Register("w");
+  const RunId id = Must(db().StartRun(Spec("id", 0))).id;
+  Report report = DoneDiscovering(ClaimOne(worker), 1);
+  EXPECT_TRUE(Send(worker, report));
+  const ClaimedJob child = ClaimOne(worker);
+  EXPECT_TRUE(Send(worker, ReportOf(child, Verdict::kDead, Duration(0), "broken")));
+  EXPECT_EQ(Run(id).state, RunState::kCompleted);
+  EXPECT_EQ(Must(db().RetryDead(ByIds({child.id}))).size(), 1u);
+  report = ReportOf(ClaimOne(worker), Verdict::kCompleted);
+  report.emits = {JobOf("late child")};
+  EXPECT_TRUE(Send(worker, report));
+  EXPECT_EQ(ClaimOne(worker).run_id, id);
+}
+
 TEST_P(Conformance, RunsAreListedAndUnknownOnesAreNotThere) {
   EXPECT_FALSE(Must(db().GetRun(4711)));
   EXPECT_TRUE(Must(db().ListRuns(10)).empty());

@@ -85,6 +85,7 @@ Result<std::vector<RunRow>> Driver::ListRuns(int limit) { return ReadRuns(0, lim
 
 Result<void> Driver::CancelRun(RunId id) {
   MILLRACE_TRY(Run(statements_.cancel_run, Params().Int(id)));
+  MILLRACE_TRY(Run(statements_.cancel_open_jobs, Params().Int(id)));
   return {};
 }
 

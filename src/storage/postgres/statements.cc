@@ -68,6 +68,7 @@ Statements::Statements(std::string_view schema) {
   set(start_run, "start_run", queries::kStartRun);
   set(runs, "runs", queries::kRuns);
   set(cancel_run, "cancel_run", queries::kCancelRun);
+  set(cancel_open_jobs, "cancel_open_jobs", queries::kCancelOpenJobs);
   set(declare_idle, "declare_idle", queries::kDeclareIdle);
   set(look, "look", queries::kLook);
   set(not_idle, "not_idle", queries::kNotIdle);

@@ -21,7 +21,7 @@ struct Statements {
   Query register_worker, heartbeat, stop_worker, release_lost, to_rescue, rescue, maintain, make_history_partitions;
   Query cancel_jobs, retry_dead, purge_dead, delete_finished, pause_queue, configure_queue, wake_all;
   Query attempts, lane_counts, queues, oldest_available, workers, known_kinds;
-  Query start_run, runs, cancel_run;
+  Query start_run, runs, cancel_run, cancel_open_jobs;
   Query declare_idle, look, not_idle, lead, resign;
 };
 

@@ -1,6 +1,8 @@
 // Workers: one row per life of a worker, one heartbeat per interval, never per job.
 #include <fmt/format.h>
 
+#include <tuple>
+
 #include "base/json.h"
 #include "base/utf8.h"
 #include "storage/postgres/driver_impl.h"
@@ -32,7 +34,11 @@ Result<HeartbeatReply> Driver::Heartbeat(const WorkerRef& worker, WorkerState st
   std::vector<std::int64_t> tokens;
   std::vector<std::string> fractions;
   std::vector<std::string> messages;
-  for (const JobProgress& step : progress) {
+  // Of two steps of one attempt the later one counts; an UPDATE would take either.
+  std::map<std::tuple<JobId, int, std::int64_t>, const JobProgress*> latest;
+  for (const JobProgress& step : progress) latest[{step.id, step.attempt, step.token}] = &step;
+  for (const auto& [lease, pointer] : latest) {
+    const JobProgress& step = *pointer;
     ids.push_back(step.id);
     attempts.push_back(step.attempt);
     tokens.push_back(step.token);

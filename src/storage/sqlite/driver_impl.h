@@ -92,6 +92,7 @@ class Driver : public Storage {
   Result<std::vector<Priority>> CheckCapacity(std::span<const NewJob> jobs);
   Result<std::vector<Enqueued>> EmitJobs(std::span<const NewJob> jobs, RunId run);
   Result<void> CheckRuns(std::span<const NewJob> jobs);
+  Result<bool> TakesEmits(RunId run);
   Result<std::optional<JobId>> HolderOf(std::string_view unique_key);
   Result<Enqueued> EnqueueOne(const NewJob& job, Priority priority, Time now, Statement& insert);
 

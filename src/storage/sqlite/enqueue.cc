@@ -113,6 +113,15 @@ Result<std::vector<Enqueued>> Driver::EmitJobs(std::span<const NewJob> jobs, Run
   return EnqueueJobs(emits, Limits::kIgnore);
 }
 
+// Whether a run takes what its jobs emit.
+Result<bool> Driver::TakesEmits(RunId run) {
+  if (run == 0) return true;
+  MILLRACE_ASSIGN(Statement * progress, writer_->Prepare(queries::kRunProgress));
+  const Resetting resetting(*progress);
+  MILLRACE_ASSIGN(const bool found, progress->Bind(run).Step());
+  return found && static_cast<RunState>(progress->integer(0)) != RunState::kCancelled;
+}
+
 // Producers may add to a run only while it is active.
 Result<void> Driver::CheckRuns(std::span<const NewJob> jobs) {
   RunId checked = 0;
@@ -151,6 +160,9 @@ Result<std::vector<Enqueued>> Driver::EmitNow(const WorkerRef& worker, JobId id,
                 fmt::format("job {} attempt {}: its lease is lost; nothing was enqueued", id, attempt));
   const RunId run = emitter->run;
   MILLRACE_TRY(InTransaction([&]() -> Result<void> {
+    MILLRACE_TRY(engine::ValidateNewJobs(jobs));
+    MILLRACE_ASSIGN(const bool takes, TakesEmits(run));
+    if (!takes) return fail(ErrorCode::kConflict, fmt::format("run {} is cancelled; nothing was enqueued", run));
     MILLRACE_ASSIGN(enqueued, EmitJobs(jobs, run));
     return {};
   }));

@@ -131,7 +131,10 @@ Result<bool> Driver::ReportOne(const WorkerRef& worker, const Report& report, Ti
     state_.runs[job.run].discovery_done = true;
   // Emitted after the job has finished, so that it may emit its own successor under its unique key; the run's counters
   // only meet at the end of the transaction, so it never looks finished in between.
-  if (!report.emits.empty()) MILLRACE_TRY(EmitJobs(report.emits, job.run));
+  if (report.emits.empty()) return true;
+  MILLRACE_TRY(engine::ValidateNewJobs(report.emits));
+  MILLRACE_ASSIGN(const bool takes, TakesEmits(job.run));
+  if (takes) MILLRACE_TRY(EmitJobs(report.emits, job.run));
   return true;
 }
 

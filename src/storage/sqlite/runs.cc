@@ -191,9 +191,11 @@ Result<void> Driver::CancelRun(RunId id) {
     MILLRACE_ASSIGN(const std::vector<RunRow> runs, ReadRuns(*writer_, id, 1));
     if (id <= 0 || runs.empty())
       return fail(ErrorCode::kNotFound, fmt::format("no run {}; 'millrace runs list' shows them", id));
-    if (runs.front().state != RunState::kActive) return {};
-    MILLRACE_ASSIGN(Statement * finish, writer_->Prepare(queries::kFinishRun));
-    MILLRACE_TRY(finish->Bind(id, static_cast<int>(RunState::kCancelled), Micros(clock_.Now())).Run());
+    if (runs.front().state == RunState::kCompleted) return {};
+    if (runs.front().state == RunState::kActive) {
+      MILLRACE_ASSIGN(Statement * finish, writer_->Prepare(queries::kFinishRun));
+      MILLRACE_TRY(finish->Bind(id, static_cast<int>(RunState::kCancelled), Micros(clock_.Now())).Run());
+    }
     JobFilter filter;
     filter.run_id = id;
     filter.limit = INT32_MAX;

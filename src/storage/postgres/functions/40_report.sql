@@ -129,19 +129,23 @@ LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off
 #variable_conflict use_column
 DECLARE
   run_of bigint[];
+  cancelled bigint[];
 BEGIN
   IF NOT EXISTS (SELECT FROM worker WHERE incarnation = of_incarnation AND id = worker_id AND state <> 2
                  AND NOT superseded) THEN
     accepted := array_fill(false, ARRAY[cardinality(ids)]);
     RETURN;
   END IF;
-  IF EXISTS (SELECT FROM run WHERE state = 0) THEN
+  IF cardinality(emit_of) > 0 OR EXISTS (SELECT FROM run WHERE state = 0) THEN
     run_of := ARRAY(SELECT (SELECT j.run FROM job AS j WHERE j.id = i) FROM unnest(ids) WITH ORDINALITY AS r (i, o)
                     ORDER BY o);
   END IF;
   accepted := end_attempts(of_incarnation, ids, attempts, tokens, to_states, delays, uncounted,
                            array_fill(0, ARRAY[cardinality(ids)]), outcomes, errors, results);
   IF cardinality(emit_of) > 0 THEN
+    -- A cancelled run takes no more; until this commits, nobody cancels the others.
+    PERFORM FROM run WHERE id = ANY (run_of) ORDER BY id FOR SHARE;
+    cancelled := ARRAY(SELECT id FROM run WHERE id = ANY (run_of) AND state = 2);
     PERFORM insert_jobs(array_agg(k ORDER BY o), array_agg(a ORDER BY o), array_agg(q ORDER BY o), array_agg(p ORDER BY o),
                         array_agg(at ORDER BY o), array_agg(d ORDER BY o), array_agg(ma ORDER BY o),
                         array_agg(mc ORDER BY o), array_agg(tmo ORDER BY o), array_agg(pk ORDER BY o),
@@ -149,7 +153,7 @@ BEGIN
     FROM unnest(emit_of, kinds, argss, queues, priorities, run_ats, emit_delays, max_attemptss, max_crashess, timeouts,
                 partition_keys, unique_keys, tagss) WITH ORDINALITY
       AS j (e, k, a, q, p, at, d, ma, mc, tmo, pk, uk, tg, o)
-    WHERE accepted[e] HAVING count(*) > 0;
+    WHERE accepted[e] AND coalesce(NOT run_of[e] = ANY (cancelled), true) HAVING count(*) > 0;
   END IF;
   IF run_of IS NULL THEN RETURN; END IF;
   IF true = ANY (discovered) THEN
@@ -180,6 +184,12 @@ BEGIN
                 AND NOT w.superseded);
   IF NOT FOUND THEN
     RAISE EXCEPTION 'job % attempt %: its lease is lost; nothing was enqueued', job_id, of_attempt USING ERRCODE = 'MR003';
+  END IF;
+  IF emitter.run IS NOT NULL THEN
+    PERFORM FROM run AS r WHERE r.id = emitter.run FOR SHARE;
+    IF (SELECT r.state FROM run AS r WHERE r.id = emitter.run) = 2 THEN
+      RAISE EXCEPTION 'run % is cancelled; nothing was enqueued', emitter.run USING ERRCODE = 'MR005';
+    END IF;
   END IF;
   RETURN QUERY SELECT * FROM insert_jobs(kinds, argss, queues, priorities, run_ats, delays, max_attemptss, max_crashess,
     timeouts, partition_keys, unique_keys, array_fill(coalesce(emitter.run, 0), ARRAY[cardinality(kinds)]), tagss, NULL, false);

@@ -67,16 +67,13 @@ BEGIN
   generation := r.generation;
 END $$;
 
+-- Cancels the run itself; what is open in it is for cancel_open_jobs, in a transaction that comes after: from this commit
+-- on nothing is added, and no lock of the run is held while jobs are locked.
 CREATE OR REPLACE FUNCTION @schema@.cancel_run(of_run bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog AS $$
-DECLARE
-  was smallint;
 BEGIN
-  SELECT state INTO was FROM run WHERE id = of_run FOR UPDATE;
-  IF NOT FOUND THEN
+  IF NOT EXISTS (SELECT FROM run WHERE id = of_run) THEN
     RAISE EXCEPTION 'no run %', of_run USING ERRCODE = 'MR004', HINT = '''millrace runs list'' shows them';
   END IF;
-  IF was <> 0 THEN RETURN; END IF;
-  UPDATE run SET state = 2, finished_at = clock() WHERE id = of_run;
-  PERFORM cancel_jobs(ARRAY(SELECT id FROM job WHERE run = of_run ORDER BY id));
+  UPDATE run SET state = 2, finished_at = clock() WHERE id = of_run AND state = 0;
 END $$;

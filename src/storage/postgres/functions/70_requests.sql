@@ -43,6 +43,12 @@ BEGIN
   RETURN gone.ids;
 END $$;
 
+-- What is open in a cancelled run; see cancel_run.
+CREATE OR REPLACE FUNCTION @schema@.cancel_open_jobs(of_run bigint) RETURNS void
+LANGUAGE sql SET search_path = @schema@, pg_catalog AS $$
+  SELECT cancel_jobs(ARRAY(SELECT id FROM job WHERE run = of_run ORDER BY id)) FROM run WHERE id = of_run AND state = 2
+$$;
+
 -- Dead jobs start again, at most `most` of `ids` in this order; one whose unique key is taken is left alone.
 CREATE OR REPLACE FUNCTION @schema@.retry_dead(ids bigint[], most int) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$

@@ -1,0 +1,1 @@
+SELECT @schema@.cancel_open_jobs($1)
