@@ -7,6 +7,7 @@
 #include <ctime>
 #include <filesystem>
 #include <random>
+#include <sstream>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -45,7 +46,8 @@ Result<void> ReadDuration(Duration& into, const std::string& flag, const std::st
 
 Result<void> ReadFaults(stress::Options& options, const std::string& text) {
   options.faults.clear();
-  for (const std::string& name : CLI::detail::split(text, ',')) {
+  std::istringstream names(text);
+  for (std::string name; std::getline(names, name, ',');) {
     bool found = false;
     for (const Fault fault : {Fault::kKill, Fault::kStop, Fault::kBackends, Fault::kRestart}) {
       if (name != stress::FaultName(fault)) continue;

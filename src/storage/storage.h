@@ -274,8 +274,8 @@ class Storage {
   virtual Result<void> Transact(const std::function<Result<void>(Transaction&)>& body) = 0;
   // Runs `body` against a consistent snapshot; it cannot write.
   virtual Result<void> Read(const std::function<Result<void>(SqlSession&)>& body) = 0;
-  // Enqueues on behalf of a running attempt: refused with kLeaseLost when its lease is gone, with kConflict when its run
-  // is cancelled.
+  // Enqueues on behalf of a running attempt: refused with kLeaseLost when its lease is gone, with kConflict when its
+  // run is cancelled.
   virtual Result<std::vector<Enqueued>> EmitNow(const WorkerRef& worker, JobId id, int attempt, std::int64_t token,
                                                 std::span<const NewJob> jobs) = 0;
 
