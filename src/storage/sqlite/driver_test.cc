@@ -142,6 +142,17 @@ TEST_F(SqliteDriverTest, ADamagedFileIsReportedNotTrusted) {
   }
 }
 
+TEST_F(SqliteDriverTest, AFileWhoseMakerWasKilledInTheMiddleIsCompleted) {
+  {
+    auto raw = Raw();  // marked as ours, and nothing in it yet
+    ASSERT_TRUE(raw->ExecuteScript("PRAGMA application_id=0x4D494C52").has_value());
+  }
+  auto opened = Open();
+  ASSERT_TRUE(opened.has_value()) << opened.error().message;
+  opened->reset();
+  EXPECT_TRUE(ValidateSchema(*Raw()).has_value());
+}
+
 TEST_F(SqliteDriverTest, SchemaIsAsItsMigrationsMakeItAndGoesBackAndForth) {
   { ASSERT_TRUE(Open().has_value()); }
   auto database = Raw();

@@ -27,29 +27,31 @@ Result<std::int64_t> ReadNumber(Database& database, std::string_view sql) {
   return row ? statement->integer(0) : 0;
 }
 
-// Marks an empty file as ours; refuses one that belongs to something else.
-Result<void> Claim(Database& database) {
-  MILLRACE_ASSIGN(const std::int64_t id, ReadNumber(database, "PRAGMA application_id"));
-  if (id == kApplicationId) return {};
-  MILLRACE_ASSIGN(const std::int64_t tables, ReadNumber(database, "SELECT count(*) FROM sqlite_schema"));
-  if (id != 0 || tables != 0) {
-    return fail(ErrorCode::kNotADatabase,
-                fmt::format("{}: a SQLite file, but not a Millrace database; choose another --db path",
-                            sqlite3_db_filename(database.handle(), "main")));
-  }
-  return database.ExecuteScript(fmt::format(
-      "PRAGMA application_id={};"
-      "CREATE TABLE schema_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, breaking INTEGER NOT NULL,"
-      " applied_at INTEGER NOT NULL) STRICT;",
-      kApplicationId));
-}
-
 Result<void> InTransaction(Database& database, const std::function<Result<void>()>& body) {
   MILLRACE_TRY(database.ExecuteScript("BEGIN IMMEDIATE"));
   auto done = body();
   if (done) done = database.ExecuteScript("COMMIT");
   if (!done) (void)sqlite3_exec(database.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
   return done;
+}
+
+// Marks an empty file as ours; refuses one that belongs to something else. In one transaction, and what a process
+// killed in the middle of an earlier version of it left (the mark without the table) is completed.
+Result<void> Claim(Database& database) {
+  MILLRACE_ASSIGN(const std::int64_t id, ReadNumber(database, "PRAGMA application_id"));
+  MILLRACE_ASSIGN(const std::int64_t tables, ReadNumber(database, "SELECT count(*) FROM sqlite_schema"));
+  if (id == kApplicationId && tables != 0) return {};
+  if (id != kApplicationId && (id != 0 || tables != 0)) {
+    return fail(ErrorCode::kNotADatabase,
+                fmt::format("{}: a SQLite file, but not a Millrace database; choose another --db path",
+                            sqlite3_db_filename(database.handle(), "main")));
+  }
+  return InTransaction(database, [&] {
+    return database.ExecuteScript(fmt::format(
+        "CREATE TABLE schema_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, breaking INTEGER NOT NULL,"
+        " applied_at INTEGER NOT NULL) STRICT; PRAGMA application_id={};",
+        kApplicationId));
+  });
 }
 
 Result<void> Apply(Database& database, const Migration& migration) {
