@@ -87,7 +87,7 @@ class Context {
   // Shown to people with the job. Cheap: kept in memory and written with the next heartbeat.
   virtual void progress(double fraction, std::string_view message) = 0;
   // A job enqueued in the transaction that completes this one; dropped if the attempt does not
-  // complete. One that cannot be enqueued fails the attempt.
+  // complete. One that cannot be enqueued fails the attempt. after_in_batch counts those emitted before it, from 0.
   virtual void emit(NewJob job) = 0;
   // Enqueues now, in one transaction that also checks this attempt's lease (kLeaseLost). For
   // handlers that emit more than fits in memory; use unique keys, since the attempt may run again.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,12 +40,23 @@ enum class JobState : std::uint8_t {
 };
 inline constexpr int kJobStateCount = 8;
 
-// Stable lower-case names ("critical", "available"), and back. Parsing ignores case; an unknown
-// name is kInvalidArgument and the message lists the known ones.
+// When a job that waits for others runs. Succeeded is completed; failed is dead or cancelled. The numbers are stored
+// and never change.
+enum class DependencyPolicy : std::uint8_t {
+  kAllSucceeded = 0,  // when all have succeeded; the first that fails cancels it
+  kAnyFailed = 1,     // when all have finished and some failed (it cleans up, say); cancelled when all succeeded
+  kAllFinished = 2,   // when all have finished, whatever became of them
+};
+inline constexpr int kDependencyPolicyCount = 3;
+
+// Stable lower-case names ("critical", "available"; of policies "succeeded", "failed", "finished"), and back. Parsing
+// ignores case; an unknown name is kInvalidArgument and the message lists the known ones.
 [[nodiscard]] std::string_view priority_name(Priority priority);
 [[nodiscard]] Result<Priority> parse_priority(std::string_view name);
 [[nodiscard]] std::string_view job_state_name(JobState state);
 [[nodiscard]] Result<JobState> parse_job_state(std::string_view name);
+[[nodiscard]] std::string_view dependency_policy_name(DependencyPolicy policy);
+[[nodiscard]] Result<DependencyPolicy> parse_dependency_policy(std::string_view name);
 
 // A job to enqueue. Only `kind` is required.
 struct NewJob {
@@ -61,6 +73,15 @@ struct NewJob {
   std::string unique_key;         // at most one unfinished job has it
   RunId run_id = 0;               // 0: belongs to no run
   std::vector<std::string> tags;  // for people and filters
+
+  // The jobs it waits for: those with the ids `after`, and entries of the same batch, named by their index in it, which
+  // must be lower than its own. With any it is `waiting` until `when` is decided, in the transaction that finishes the
+  // last of them; then it may run, at once or at its run_at, or is cancelled and its error says why. A job that has
+  // finished already counts by what became of it. One that does not exist, or whose history was deleted, is
+  // kInvalidArgument.
+  std::vector<JobId> after;
+  std::vector<std::size_t> after_in_batch;
+  DependencyPolicy when = DependencyPolicy::kAllSucceeded;
 };
 
 // What became of one NewJob: its id, or that of the unfinished job that already has its unique key.
@@ -106,6 +127,8 @@ struct Job {
   double progress = 0;  // 0 to 1
   std::string progress_message;
   bool cancel_requested = false;
+  std::vector<JobId> after;  // while it is waiting: the unfinished jobs it waits for, in order of id, and the policy
+  DependencyPolicy when = DependencyPolicy::kAllSucceeded;
 };
 
 }  // namespace millrace

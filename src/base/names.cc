@@ -12,6 +12,7 @@ namespace {
 constexpr std::array<std::string_view, kPriorityCount> kPriorities = {"critical", "high", "default", "low", "bulk"};
 constexpr std::array<std::string_view, kJobStateCount> kStates = {"waiting",   "scheduled", "available", "running",
                                                                   "retryable", "completed", "cancelled", "dead"};
+constexpr std::array<std::string_view, kDependencyPolicyCount> kPolicies = {"succeeded", "failed", "finished"};
 constexpr std::array<std::string_view, 21> kErrors = {
     "invalid_argument", "config",     "not_found",      "unknown_kind", "bad_args",       "queue_full",  "lease_lost",
     "conflict",         "owned",      "not_a_database", "read_only",    "disk_full",      "unavailable", "schema_old",
@@ -57,6 +58,14 @@ Result<JobState> parse_job_state(std::string_view name) {
   auto index = IndexOf(kStates, "state", name);
   if (!index) return fail(index.error());
   return static_cast<JobState>(*index);
+}
+
+std::string_view dependency_policy_name(DependencyPolicy policy) { return kPolicies[static_cast<std::size_t>(policy)]; }
+
+Result<DependencyPolicy> parse_dependency_policy(std::string_view name) {
+  auto index = IndexOf(kPolicies, "dependency policy", name);
+  if (!index) return fail(index.error());
+  return static_cast<DependencyPolicy>(*index);
 }
 
 }  // namespace millrace

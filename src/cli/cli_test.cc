@@ -185,6 +185,44 @@ TEST_F(CliTest, EnqueuesFilesInBatchesAndTellsTheLine) {
   EXPECT_THAT(ran.err, HasSubstr("No such file"));
 }
 
+TEST_F(CliTest, AJobWaitsForOthers) {
+  ASSERT_EQ(RunDb({"enqueue", "first", "--any-kind"}).status, kOk);
+  ASSERT_EQ(RunDb({"enqueue", "second", "--any-kind"}).status, kOk);
+  Ran ran = RunDb({"enqueue", "last", "--any-kind", "--after", "1,2", "--when", "finished"});
+  ASSERT_EQ(ran.status, kOk) << ran.err;
+  EXPECT_THAT(RunDb({"jobs", "show", "3"}).out, AllOf(HasSubstr("waiting"), HasSubstr("[1,2]"), HasSubstr("finished")));
+  EXPECT_THAT(RunDb({"jobs", "show", "1"}).out, Not(HasSubstr("after")));
+  EXPECT_THAT(RunDb({"jobs", "list"}).out, HasSubstr("waits for [1,2]"));
+  ran = RunDb({"enqueue", "last", "--any-kind", "--after", "99"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("after: there is no job 99"));
+  EXPECT_EQ(RunDb({"enqueue", "last", "--any-kind", "--when", "failed"}).status, kUsage);
+  EXPECT_EQ(RunDb({"enqueue", "last", "--any-kind", "--after", "1", "--when", "done"}).status, kUsage);
+}
+
+// The batches of a file are of 1000 jobs.
+TEST_F(CliTest, ALineWaitsForEarlierLinesOfItsFile) {
+  std::string lines = "\n";
+  for (int i = 2; i <= 1003; ++i) lines += "{}\n";
+  const std::string file = Write("j.jsonl", lines + R"({"kind":"join","after_lines":[2,1003],"when":"failed"})" + "\n");
+  Ran ran = RunDb({"enqueue", "mail", "--any-kind", "--file", file});
+  ASSERT_EQ(ran.status, kOk) << ran.err;
+  ran = RunDb({"jobs", "show", "1003", "--json"});
+  EXPECT_EQ(ran.json().at("kind").as_string(), "join");
+  EXPECT_EQ(ran.json().at("state").as_string(), "waiting");
+  EXPECT_EQ(base::ToJson(ran.json().at("after")), "[1,1002]");
+  EXPECT_EQ(ran.json().at("when").as_string(), "failed");
+  const std::pair<const char*, const char*> cases[] = {{R"({"after_lines":[1]})", ":2: after_lines: line 1 has no job"},
+                                                       {R"({"after_lines":[2]})", ":2: after_lines: must be a list"},
+                                                       {R"({"after_lines":2})", ":2: after_lines: must be a list"},
+                                                       {R"({"after_in_batch":[0]})", ":2: in a file after_lines"}};
+  for (const auto& [line, what] : cases) {
+    ran = RunDb({"enqueue", "mail", "--any-kind", "--file", Write("bad.jsonl", "\n" + std::string(line))});
+    EXPECT_EQ(ran.status, kFailed) << line;
+    EXPECT_THAT(ran.err, HasSubstr(what));
+  }
+}
+
 TEST_F(CliTest, ConfigCheckTellsEverythingAtOnce) {
   const std::string file = Write("m.yaml", "storage: {pth: x}\nworker: {concurrency: many}\nworker: {}\n");
   Ran ran = Run({"config", "check", "--config", file});

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <iostream>
 
@@ -20,9 +21,11 @@ namespace json = base::json;
 constexpr std::size_t kBatchJobs = 1000;
 constexpr std::size_t kBatchBytes = 8 << 20;
 constexpr std::size_t kLineBytes = 2 << 20;
+constexpr std::size_t kRememberedLines = 100'000;  // that later lines may wait for
 
 struct EnqueueOptions {
-  std::string kind, args, queue, priority, at, in, partition, unique, timeout, file;
+  std::string kind, args, queue, priority, at, in, partition, unique, timeout, file, when;
+  std::vector<std::int64_t> after;
   int max_attempts = 0;
   std::vector<std::string> tags;
   bool any_kind = false;
@@ -44,6 +47,8 @@ json::object FlagMembers(const EnqueueOptions& options) {
   set("timeout", options.timeout);
   if (options.max_attempts != 0) job["max_attempts"] = options.max_attempts;
   if (!options.tags.empty()) job["tags"] = json::array(options.tags.begin(), options.tags.end());
+  if (!options.after.empty()) job["after"] = json::array(options.after.begin(), options.after.end());
+  set("when", options.when);
   return job;
 }
 
@@ -143,17 +148,52 @@ class FileEnqueue {
     if (!value) return fail(ErrorCode::kInvalidArgument, fmt::format("{}: not JSON: {}", place, value.error().message));
     if (!value->is_object()) return fail(ErrorCode::kInvalidArgument, fmt::format("{}: must be a JSON object", place));
     json::object& job = value->get_object();
+    if (job.contains("after_in_batch"))
+      return fail(ErrorCode::kInvalidArgument, fmt::format("{}: in a file after_lines names earlier lines", place));
+    // Before after_lines is read, which counts places within the batch.
+    if (!batch_.empty() && bytes_ + line.size() > kBatchBytes) MILLRACE_TRY(Send());
     for (const auto& member : defaults_) {
       if (!job.contains(member.key())) job[member.key()] = member.value();
     }
+    if (auto linked = LinkLines(job, number); !linked)
+      return fail(linked.error().code, fmt::format("{}: after_lines: {}", place, linked.error().message));
     const bool known = AddKindSettings(config_, job);
     if (auto read = http::ReadNewJob(*value, place); !read) return fail(read.error());
     all_known_ = all_known_ && known;
-    if (!batch_.empty() && bytes_ + line.size() > kBatchBytes) MILLRACE_TRY(Send());
     bytes_ += line.size();
     batch_.push_back(std::move(*value));
     lines_.push_back(number);
     return batch_.size() >= kBatchJobs ? Send() : Result<void>();
+  }
+
+  // Turns after_lines, the numbers of earlier lines of the file, into what the engine takes: places in the batch that
+  // is being gathered, or ids of jobs sent before.
+  Result<void> LinkLines(json::object& job, std::int64_t number) {
+    const auto* given = job.if_contains("after_lines");
+    if (given == nullptr) return {};
+    const auto bad = [](std::string_view what) { return fail(ErrorCode::kInvalidArgument, std::string(what)); };
+    if (!given->is_array()) return bad("must be a list of line numbers, from 1");
+    json::array ids;
+    if (const auto* after = job.if_contains("after"); after != nullptr && after->is_array()) ids = after->get_array();
+    json::array places;
+    for (const json::value& value : given->get_array()) {
+      if (!value.is_int64() || value.get_int64() < 1 || value.get_int64() >= number)
+        return bad("must be a list of numbers of earlier lines, from 1");
+      const std::int64_t line = value.get_int64();
+      const auto in_batch = std::lower_bound(lines_.begin(), lines_.end(), line);
+      const auto sent = std::lower_bound(sent_.begin(), sent_.end(), std::pair(line, JobId{0}));
+      if (in_batch != lines_.end() && *in_batch == line) {
+        places.push_back(in_batch - lines_.begin());
+      } else if (sent != sent_.end() && sent->first == line) {
+        ids.push_back(sent->second);
+      } else {
+        return bad(fmt::format("line {} has no job, or stands more than {} jobs before", line, kRememberedLines));
+      }
+    }
+    job.erase("after_lines");
+    if (!ids.empty()) job["after"] = std::move(ids);
+    if (!places.empty()) job["after_in_batch"] = std::move(places);
+    return {};
   }
 
   Result<void> Send() {
@@ -163,9 +203,12 @@ class FileEnqueue {
     auto answer = base::ParseJson(response.body);
     if (auto error = http::ErrorOf(response)) return fail(error->code, PlaceOf(answer) + error->message);
     if (!answer || !answer->is_object()) return fail(ErrorCode::kInternal, "the answer is no JSON object");
+    std::size_t place = 0;
     for (const json::value& job : answer->get_object().at("jobs").as_array()) {
       ++(job.as_object().at("duplicate").as_bool() ? duplicates_ : enqueued_);
+      sent_.emplace_back(lines_.at(place++), job.as_object().at("id").as_int64());
     }
+    while (sent_.size() > kRememberedLines) sent_.pop_front();
     batch_ = json::array();
     lines_.clear();
     bytes_ = 0;
@@ -190,6 +233,7 @@ class FileEnqueue {
   bool all_known_ = true;  // the configuration names the kind of every job of the batch
   json::array batch_;
   std::vector<std::int64_t> lines_;
+  std::deque<std::pair<std::int64_t, JobId>> sent_;  // the latest lines, and their jobs
   std::size_t bytes_ = 0;
   std::int64_t enqueued_ = 0, duplicates_ = 0;
 };
@@ -250,6 +294,8 @@ int Enqueue(const Cli& cli, const EnqueueOptions& options) {
       return PrintError("args: must be a JSON object, such as '{\"to\": \"ada\"}'", help, kUsage);
     args = std::move(*parsed);
   }
+  if (!options.when.empty() && options.after.empty() && options.file.empty())
+    return PrintError("--when says when a job runs that waits for others: name them with --after", help, kUsage);
   if (!options.at.empty() && !options.in.empty()) return PrintError("--at and --in exclude each other", help, kUsage);
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
@@ -268,7 +314,9 @@ void AddEnqueueCommand(CLI::App& app, Cli& cli) {
       "  millrace enqueue greet '{\"name\": \"Ada\"}' --priority high --in 5m\n"
       "  millrace enqueue report.refresh --unique report-7 --queue reports\n"
       "  millrace enqueue --file jobs.jsonl           one {\"kind\": .., \"args\": {..}} a line; all or none per 1000\n"
-      "  generate | millrace enqueue mail --file -    a kind for the lines that name none\n",
+      "  generate | millrace enqueue mail --file -    a kind for the lines that name none\n"
+      "  millrace enqueue report.send --after 41,42 --when finished\n"
+      "In a file, \"after_lines\": [1, 2] waits for the jobs of these lines above.\n",
       Json::kYes, [&cli, options] { return Enqueue(cli, *options); });
   command->add_option("KIND", options->kind, "Names the handler");
   command->add_option("ARGS-JSON", options->args, "A JSON object (default {})");
@@ -281,6 +329,9 @@ void AddEnqueueCommand(CLI::App& app, Cli& cli) {
   command->add_option("--max-attempts", options->max_attempts, "Attempts, the first one included")
       ->check(CLI::Range(1, 1'000'000));
   command->add_option("--timeout", options->timeout, "Of one attempt, such as 30s");
+  command->add_option("--after", options->after, "Wait for the jobs with these ids")->delimiter(',');
+  command->add_option("--when", options->when, "Run when all of them succeeded, if one failed, or when all finished")
+      ->check(CLI::IsMember({"succeeded", "failed", "finished"}));
   command->add_option("--tag", options->tags, "A tag for people and filters; may be given again");
   command->add_option("--file", options->file, "JSON Lines; - is standard input");
   command->add_flag("--any-kind", options->any_kind, "Also for a kind no worker has handled yet");

@@ -43,7 +43,10 @@ int List(const Cli& cli, const JobsOptions& options) {
   for (const json::value& value : answer->at("jobs").as_array()) {
     const json::object& job = value.as_object();
     const std::string error = Field(job, "error");
-    const std::string info = error.empty() ? Field(job, "progress_message") : error;
+    const bool waits = Field(job, "state") == job_state_name(JobState::kWaiting);
+    const std::string info = waits           ? "waits for " + Field(job, "after")
+                             : error.empty() ? Field(job, "progress_message")
+                                             : error;
     table.Add({IdText(job), Field(job, "kind"), Field(job, "state"), Field(job, "queue"), Field(job, "priority"),
                Field(job, "attempt"), Ago(Field(job, "created_at")), Subject(job), Shorten(info, 80)});
   }
@@ -71,6 +74,7 @@ int Show(const Cli& cli, std::int64_t id) {
   for (const auto& member : *job) {
     const std::string text = Field(*job, member.key());
     if (member.key() == "attempts" || text.empty()) continue;
+    if (member.key() == "after" && member.value().as_array().empty()) continue;  // it waits for nobody
     Print(fmt::format("{:<18}{}\n", std::string(member.key()), Printable(text)));
   }
   for (const json::value& value : job->at("attempts").as_array()) {

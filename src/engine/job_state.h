@@ -9,20 +9,21 @@ namespace millrace::engine {
 
 // What can happen to a job.
 enum class JobEvent : std::uint8_t {
-  kReady,      // its last dependency is done
-  kDue,        // its time has come
-  kClaim,      // a worker takes it
-  kOk,         // its handler succeeded
-  kError,      // its handler failed and attempts are left; also: ran past its timeout
-  kFatal,      // its handler failed for good, or no attempts are left
-  kSnooze,     // its handler asked to run later
-  kRelease,    // given back at shutdown
-  kCrash,      // its worker is gone and it may outlive more
-  kPoison,     // its worker is gone and it has outlived max_crashes
-  kCancel,     // somebody gave up on it
-  kRetryDead,  // an operator starts it again
+  kReady,       // what it waited for has turned out as it should
+  kReadyLater,  // that, before its run_at
+  kDue,         // its time has come
+  kClaim,       // a worker takes it
+  kOk,          // its handler succeeded
+  kError,       // its handler failed and attempts are left; also: ran past its timeout
+  kFatal,       // its handler failed for good, or no attempts are left
+  kSnooze,      // its handler asked to run later
+  kRelease,     // given back at shutdown
+  kCrash,       // its worker is gone and it may outlive more
+  kPoison,      // its worker is gone and it has outlived max_crashes
+  kCancel,      // somebody gave up on it
+  kRetryDead,   // an operator starts it again
 };
-inline constexpr int kJobEventCount = 12;
+inline constexpr int kJobEventCount = 13;
 
 // Where `event` takes a job in `state`, or nothing when it is not allowed there.
 std::optional<JobState> Next(JobState state, JobEvent event);

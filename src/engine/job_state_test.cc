@@ -13,15 +13,15 @@ using E = JobEvent;
 
 // The state machine as the architecture draws it, written down a second time.
 const std::map<std::pair<S, E>, S> kDrawn = {
-    {{S::kWaiting, E::kReady}, S::kAvailable},    {{S::kScheduled, E::kDue}, S::kAvailable},
-    {{S::kRetryable, E::kDue}, S::kAvailable},    {{S::kAvailable, E::kClaim}, S::kRunning},
-    {{S::kRunning, E::kOk}, S::kCompleted},       {{S::kRunning, E::kError}, S::kRetryable},
-    {{S::kRunning, E::kFatal}, S::kDead},         {{S::kRunning, E::kSnooze}, S::kScheduled},
-    {{S::kRunning, E::kRelease}, S::kAvailable},  {{S::kRunning, E::kCrash}, S::kAvailable},
-    {{S::kRunning, E::kPoison}, S::kDead},        {{S::kWaiting, E::kCancel}, S::kCancelled},
-    {{S::kScheduled, E::kCancel}, S::kCancelled}, {{S::kAvailable, E::kCancel}, S::kCancelled},
-    {{S::kRunning, E::kCancel}, S::kCancelled},   {{S::kRetryable, E::kCancel}, S::kCancelled},
-    {{S::kDead, E::kRetryDead}, S::kAvailable},
+    {{S::kWaiting, E::kReady}, S::kAvailable},    {{S::kWaiting, E::kReadyLater}, S::kScheduled},
+    {{S::kScheduled, E::kDue}, S::kAvailable},    {{S::kRetryable, E::kDue}, S::kAvailable},
+    {{S::kAvailable, E::kClaim}, S::kRunning},    {{S::kRunning, E::kOk}, S::kCompleted},
+    {{S::kRunning, E::kError}, S::kRetryable},    {{S::kRunning, E::kFatal}, S::kDead},
+    {{S::kRunning, E::kSnooze}, S::kScheduled},   {{S::kRunning, E::kRelease}, S::kAvailable},
+    {{S::kRunning, E::kCrash}, S::kAvailable},    {{S::kRunning, E::kPoison}, S::kDead},
+    {{S::kWaiting, E::kCancel}, S::kCancelled},   {{S::kScheduled, E::kCancel}, S::kCancelled},
+    {{S::kAvailable, E::kCancel}, S::kCancelled}, {{S::kRunning, E::kCancel}, S::kCancelled},
+    {{S::kRetryable, E::kCancel}, S::kCancelled}, {{S::kDead, E::kRetryDead}, S::kAvailable},
 };
 
 TEST(JobStateTest, EveryPairOfStateAndEventIsAsDrawn) {

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
+#include "engine/dependencies.h"
 
 namespace millrace::engine {
 namespace {
@@ -14,7 +15,23 @@ constexpr std::size_t kMostKeyBytes = 1000;
 constexpr std::size_t kMostResultBytes = 16 << 20;
 constexpr std::size_t kMostErrorBytes = 64 << 10;
 
+constexpr std::size_t kMostDependencies = 10'000;
+
 constexpr std::string_view kNoText = "is not UTF-8, or contains a zero byte";
+
+// What is wrong with the jobs it waits for; empty: nothing.
+std::string_view WrongDependencies(const NewJob& job, std::size_t index) {
+  if (job.after.size() + job.after_in_batch.size() > kMostDependencies)
+    return "names more than 10000 jobs; let a job in between wait for some of them";
+  for (const JobId id : job.after) {
+    if (id <= 0) return "is no job id";
+  }
+  for (const std::size_t earlier : job.after_in_batch) {
+    if (earlier >= index) return "an entry of the batch can wait only for those before it";
+  }
+  if (static_cast<int>(job.when) >= kDependencyPolicyCount) return "its policy is none of the three";
+  return {};
+}
 
 Result<void> CheckJob(const NewJob& job, std::size_t index) {
   const auto bad = [&](std::string_view field, std::string_view what) {
@@ -46,6 +63,7 @@ Result<void> CheckJob(const NewJob& job, std::size_t index) {
     return bad("run_at", "is before 1970 or after 2469");
   if (static_cast<int>(job.priority) >= kPriorityCount) return bad("priority", "is not one of the five");
   if (job.run_id < 0) return bad("run_id", "is negative");
+  if (const auto wrong = WrongDependencies(job, index); !wrong.empty()) return bad("after", wrong);
   return {};
 }
 
@@ -56,6 +74,14 @@ Result<void> ValidateNewJobs(std::span<const NewJob> jobs) {
     if (auto valid = CheckJob(jobs[i], i); !valid) return valid;
   }
   return {};
+}
+
+Result<void> ValidateStages(std::span<const NewJob> jobs) {
+  for (const NewJob& job : jobs) {
+    if (Waits(job))
+      return fail(ErrorCode::kInvalidArgument, "a run's own stage '" + job.kind + "' cannot wait for other jobs");
+  }
+  return ValidateNewJobs(jobs);
 }
 
 Result<void> ValidateResult(std::string_view result) {

@@ -16,6 +16,9 @@ inline constexpr Time kLatestTime{std::chrono::hours(24 * 365 * 500)};
 // kInvalidArgument with the job's place in the batch and its field.
 Result<void> ValidateNewJobs(std::span<const NewJob> jobs);
 
+// As that; and a run's own stages, which start when their turn comes, wait for no other jobs.
+Result<void> ValidateStages(std::span<const NewJob> jobs);
+
 // Whether a job may have this result: empty, or one JSON value of at most 16 MiB. kInvalidArgument says what is wrong.
 Result<void> ValidateResult(std::string_view result);
 

@@ -48,6 +48,21 @@ TEST(ValidateTest, NamesTheJobAndTheField) {
   ExpectRefused("partition_key", [](NewJob& j) { j.partition_key.assign(1001, 'x'); });
 }
 
+TEST(ValidateTest, AJobWaitsForJobsOrForEarlierEntries) {
+  ExpectRefused("after", [](NewJob& j) { j.after = {3, 0}; });
+  ExpectRefused("after", [](NewJob& j) { j.after_in_batch = {1}; });  // itself
+  ExpectRefused("after", [](NewJob& j) { j.after_in_batch = {0, 2}; });
+  ExpectRefused("after", [](NewJob& j) { j.after.assign(10'001, 3); });
+  ExpectRefused("after", [](NewJob& j) { j.after = {3}, j.when = static_cast<DependencyPolicy>(3); });
+  std::vector<NewJob> jobs(2);
+  for (NewJob& job : jobs) job.kind = "k";
+  jobs[1].after.assign(9'999, 3);
+  jobs[1].after_in_batch = {0};
+  EXPECT_TRUE(ValidateNewJobs(jobs));
+  EXPECT_FALSE(ValidateStages(jobs));
+  EXPECT_TRUE(ValidateStages({jobs.data(), 1}));
+}
+
 TEST(ValidateTest, NamesAndKeysAreText) {
   ExpectRefused("kind", [](NewJob& j) { j.kind = "caf\xE9"; });
   ExpectRefused("queue", [](NewJob& j) { j.queue = "caf\xE9"; });

@@ -129,6 +129,11 @@ TEST_F(ApiTest, NamesWhatIsWrongWithAJob) {
       {R"({"kind":"mail","run_at":"tomorrow"})", "run_at: 'tomorrow' is not a time"},
       {R"({"kind":"mail","max_attempts":0})", "max_attempts: must be an integer from 1"},
       {R"({"kind":"mail","tags":"x"})", "tags: must be a list of strings"},
+      {R"({"kind":"mail","after":7})", "after: must be a list of job ids"},
+      {R"({"kind":"mail","after":["7"]})", "after: must be a list of job ids"},
+      {R"({"kind":"mail","after":[7000]})", "job 0 of the batch: after: there is no job 7000"},
+      {R"({"kind":"mail","after_in_batch":[0]})", "after: an entry of the batch can wait only for those before it"},
+      {R"({"kind":"mail","when":"done"})", "when: unknown dependency policy 'done'"},
       {R"({"kind":"mail","kind":"mail"})", "stands twice"},
       {R"({"jobs":[],"kind":"mail"})", "jobs: must be a list, with nothing beside it"}};
   for (const auto& [body, what] : cases) {
@@ -136,6 +141,22 @@ TEST_F(ApiTest, NamesWhatIsWrongWithAJob) {
     EXPECT_EQ(response.status, 400) << body;
     EXPECT_THAT(Detail(response), HasSubstr(what)) << body;
   }
+}
+
+TEST_F(ApiTest, AJobWaitsForOthers) {
+  const JobId first = EnqueueOne(R"({"kind":"mail"})");
+  const json::object jobs =
+      Body(Post("/api/v1/jobs", R"({"jobs":[{"kind":"mail"},{"kind":"mail","after":[)" + std::to_string(first) +
+                                    R"(],"after_in_batch":[0],"when":"failed"}]})"));
+  const std::int64_t second = jobs.at("jobs").as_array().at(0).at("id").as_int64();
+  const std::int64_t waiting = jobs.at("jobs").as_array().at(1).at("id").as_int64();
+  const json::object shown = Body(Get("/api/v1/jobs/" + std::to_string(waiting)));
+  EXPECT_EQ(shown.at("state").as_string(), "waiting");
+  EXPECT_EQ(base::ToJson(shown.at("after")), "[" + std::to_string(first) + "," + std::to_string(second) + "]");
+  EXPECT_EQ(shown.at("when").as_string(), "failed");
+  const json::object free = Body(Get("/api/v1/jobs/" + std::to_string(first)));
+  EXPECT_TRUE(free.at("after").as_array().empty());
+  EXPECT_TRUE(free.at("when").is_null());
 }
 
 TEST_F(ApiTest, AnUnknownKindListsTheKnownOnes) {

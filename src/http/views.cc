@@ -58,6 +58,9 @@ class JobReader {
     if (name == "priority") return PriorityOf(name, value, job);
     if (name == "tags") return Tags(name, value, job);
     if (name == "run_at") return RunAt(name, value, job);
+    if (name == "after") return After(value, job);
+    if (name == "after_in_batch") return AfterInBatch(value, job);
+    if (name == "when") return When(value, job);
     if (name == "delay" || name == "timeout") {
       MILLRACE_ASSIGN(const Duration duration, Time(name, value));
       if (name == "delay") {
@@ -70,7 +73,7 @@ class JobReader {
     return fail(
         Bad(path_ + name,
             "unknown member; known: kind, args, queue, priority, run_at, delay, max_attempts, max_crashes, timeout, "
-            "partition_key, unique_key, tags"));
+            "partition_key, unique_key, tags, after, after_in_batch, when"));
   }
 
   Result<void> Text(const std::string& name, const json::value& value, std::string& out) {
@@ -100,6 +103,31 @@ class JobReader {
   Result<void> Tags(const std::string& name, const json::value& value, NewJob& job) {
     if (!value.is_array()) return fail(Bad(path_ + name, "must be a list of strings"));
     for (const json::value& tag : value.get_array()) MILLRACE_TRY(Text(name, tag, job.tags.emplace_back()));
+    return {};
+  }
+  Result<void> After(const json::value& value, NewJob& job) {
+    if (!value.is_array()) return fail(Bad(path_ + "after", "must be a list of job ids"));
+    for (const json::value& id : value.get_array()) {
+      if (!id.is_int64() || id.get_int64() <= 0) return fail(Bad(path_ + "after", "must be a list of job ids"));
+      job.after.push_back(id.get_int64());
+    }
+    return {};
+  }
+  Result<void> AfterInBatch(const json::value& value, NewJob& job) {
+    constexpr std::string_view kWhat = "must be a list of places of earlier jobs of the batch, from 0";
+    if (!value.is_array()) return fail(Bad(path_ + "after_in_batch", std::string(kWhat)));
+    for (const json::value& place : value.get_array()) {
+      if (!place.is_int64() || place.get_int64() < 0) return fail(Bad(path_ + "after_in_batch", std::string(kWhat)));
+      job.after_in_batch.push_back(static_cast<std::size_t>(place.get_int64()));
+    }
+    return {};
+  }
+  Result<void> When(const json::value& value, NewJob& job) {
+    std::string text;
+    MILLRACE_TRY(Text("when", value, text));
+    const auto policy = parse_dependency_policy(text);
+    if (!policy) return fail(Bad(path_ + "when", policy.error().message));
+    job.when = *policy;
     return {};
   }
   Result<void> RunAt(const std::string& name, const json::value& value, NewJob& job) {
@@ -178,6 +206,8 @@ json::value ParsedOrText(const std::string& text) {
 
 json::object JobJson(const Job& job) {
   json::array tags(job.tags.begin(), job.tags.end());
+  json::array after(job.after.begin(), job.after.end());
+  const bool waits = job.state == JobState::kWaiting;
   return {{"id", job.id},
           {"kind", job.kind},
           {"state", job_state_name(job.state)},
@@ -196,6 +226,8 @@ json::object JobJson(const Job& job) {
           {"unique_key", job.unique_key},
           {"run_id", job.run_id},
           {"tags", std::move(tags)},
+          {"after", std::move(after)},
+          {"when", waits ? json::value(dependency_policy_name(job.when)) : json::value(nullptr)},
           {"worker", job.worker},
           {"result", ParsedOrText(job.result)},
           {"error", job.error},

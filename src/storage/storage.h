@@ -28,6 +28,18 @@
 // - A run's jobs are added by producers only while it is active (else kInvalidArgument); emitted jobs always belong to
 // the emitter's run.
 // - A cancelled run takes no more jobs: EmitNow is kConflict, and what a report emits is left out.
+// - Dependencies are named at enqueue only (`after`, `after_in_batch`), so no circle of them can be made. Each job
+// named must be there, unfinished or in history, where it counts by what became of it; else kInvalidArgument names the
+// job of the batch and the id. A batch entry that turns out a duplicate stands for the job that has its unique key; a
+// duplicate's own dependencies are checked and dropped. The emits of one report name each other, not those of another.
+// - A waiting job is run or cancelled as engine::Decide says, by the call that finishes a job it waits for: a report, a
+// cancel, a rescue, StopWorker. All jobs that call finishes count together, then those that are cancelled for them, and
+// so on. An enqueue decides at once what is decided already. run_at is kept: the job is available, or scheduled.
+// - The error of one that is so cancelled names a job that failed it: the first, and of several in one step the lowest.
+// - A waiting job is open to its run, takes room in its queue, holds its unique key, and can be cancelled. Cancel
+// returns the jobs that the filter found, not those that were cancelled because they waited for these.
+// - RetryDead of a job that others waited for brings none of them back: they were decided when it died.
+// - Reports of one call end their attempts first; what they emit is enqueued after that, in order.
 // - Of two progress steps of one attempt in a heartbeat the later one counts.
 
 #pragma once

@@ -20,6 +20,17 @@ TEST(Examples, HelloRuns) {
   EXPECT_EQ(ended.out, "hello, Grace\nhello, Ada\nhello, Ada\n") << Describe(ended);
 }
 
+TEST(Examples, DependenciesRunInTheirOrder) {
+  TempDir folder;
+  Start start;
+  start.argv = {MILLRACE_BINARY_DIR "/dependencies"};
+  start.folder = folder.path();
+  Ended ended = RunToEnd(start);
+  EXPECT_EQ(ended.code, 0) << Describe(ended);
+  EXPECT_EQ(ended.out, "part\npart\njoin\nclean_up: all jobs it waited for succeeded; it was to run if one failed\n")
+      << Describe(ended);
+}
+
 TEST(Examples, TheConfigIsValid) {
   TempDir folder;
   Ended ended =
@@ -65,8 +76,8 @@ TEST(Examples, TheCommandsOnThePagesWork) {
   WriteFile(folder / "papers" / "broken.pdf", "%PDF-1.4 broken");
   WriteFile(folder / "millrace.yaml", "environment: test\n");
   int ran = 0;
-  for (const char* page :
-       {"README.md", "docs/cli.md", "docs/documents.md", "docs/config.md", "docs/operations-sqlite.md"}) {
+  for (const char* page : {"README.md", "docs/cli.md", "docs/documents.md", "docs/config.md",
+                           "docs/operations-sqlite.md", "docs/dependencies.md"}) {
     for (const std::string& command : CommandsOf(page)) {
       Start start = Millrace(folder.path(), {});
       start.argv = {"/bin/bash", "-c", command};

@@ -230,6 +230,7 @@ std::vector<Rescued> MemoryState::Rescue(Duration stale_threshold, Duration grac
     const bool lives = worker.row.state == WorkerState::kActive || worker.row.state == WorkerState::kDraining;
     if (lives && now - worker.row.last_heartbeat > stale_threshold) worker.row.state = WorkerState::kLost;
   }
+  SettleDependents(now);
   SettleRuns(now);
   return rescued;
 }

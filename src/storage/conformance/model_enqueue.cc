@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/dependencies.h"
 #include "engine/validate.h"
 #include "storage/conformance/model_state.h"
 
@@ -110,6 +111,7 @@ JobId MemoryState::Insert(const NewJob& from, Priority priority, RunId run, Time
 std::vector<Enqueued> MemoryState::InsertAll(std::span<const NewJob> batch, const std::vector<Placement>& placements,
                                              std::optional<RunId> run, Time now) {
   std::vector<Enqueued> results;
+  std::vector<std::size_t> waiting;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const Placement& placement = placements[i];
     if (placement.holder) {
@@ -118,8 +120,12 @@ std::vector<Enqueued> MemoryState::InsertAll(std::span<const NewJob> batch, cons
       results.push_back({results[*placement.holder_in_batch].id, true});
     } else {
       results.push_back({Insert(batch[i], placement.priority, run.value_or(batch[i].run_id), now), false});
+      if (engine::Waits(batch[i])) waiting.push_back(i);
     }
   }
+  for (const std::size_t i : waiting) AddDependencies(jobs.at(results[i].id), batch[i], results);
+  for (const std::size_t i : waiting) DecideWaiting(jobs.at(results[i].id), now);
+  SettleDependents(now);
   return results;
 }
 
@@ -133,6 +139,7 @@ Result<std::vector<Enqueued>> MemoryState::Enqueue(std::span<const NewJob> batch
                   "job " + std::to_string(i) + ": run_id: run " + std::to_string(batch[i].run_id) + " is not active");
     }
   }
+  if (auto there = CheckDependencies(batch); !there) return fail(there.error());
   auto placements = Place(batch, true);
   if (!placements) return fail(placements.error());
   return InsertAll(batch, *placements, std::nullopt, now);
@@ -143,6 +150,7 @@ Result<std::vector<Enqueued>> MemoryState::Emit(std::span<const NewJob> batch, R
   if (auto valid = engine::ValidateNewJobs(batch); !valid) return fail(valid.error());
   if (run != 0 && runs.at(run).row.state == RunState::kCancelled)
     return fail(ErrorCode::kConflict, "run " + std::to_string(run) + " is cancelled");
+  if (auto there = CheckDependencies(batch); !there) return fail(there.error());
   auto placements = Place(batch, false);
   if (!placements) return fail(placements.error());
   return InsertAll(batch, *placements, run, now);
@@ -151,8 +159,8 @@ Result<std::vector<Enqueued>> MemoryState::Emit(std::span<const NewJob> batch, R
 // ---- Runs ----
 
 Result<StartedRun> MemoryState::StartRun(const RunSpec& spec, Time now) {
-  if (auto valid = engine::ValidateNewJobs({&spec.discovery, 1}); !valid) return fail(valid.error());
-  if (auto valid = engine::ValidateNewJobs(spec.finals); !valid) return fail(valid.error());
+  if (auto valid = engine::ValidateStages({&spec.discovery, 1}); !valid) return fail(valid.error());
+  if (auto valid = engine::ValidateStages(spec.finals); !valid) return fail(valid.error());
   std::int64_t generation = 0;
   for (const auto& [id, run] : runs) {
     if (run.row.identity != spec.identity) continue;

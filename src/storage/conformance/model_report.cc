@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/dependencies.h"
 #include "engine/validate.h"
 #include "storage/conformance/model_state.h"
 
@@ -45,7 +46,7 @@ void MemoryState::LeaveRunning(JobRecord& record, JobEvent event, Time now) {
   if (job.cancel_requested && !engine::IsFinished(*engine::Next(job.state, event))) event = JobEvent::kCancel;
   job.state = *engine::Next(job.state, event);
   if (engine::IsFinished(job.state)) {
-    job.finished_at = now;
+    Finish(record, now);
   } else if (job.run_at <= now && job.state != JobState::kAvailable) {
     job.state = *engine::Next(job.state, JobEvent::kDue);
   }
@@ -93,7 +94,6 @@ bool MemoryState::ApplyReport(const WorkerRef& worker, const Report& report, Tim
       LeaveRunning(record, JobEvent::kCancel, now);
       break;
   }
-  (void)Emit(report.emits, job.run_id, now);  // ReportAll has checked them; a cancelled run takes none
   return true;
 }
 
@@ -103,9 +103,20 @@ Result<Accepted> MemoryState::ReportAll(const WorkerRef& worker, std::span<const
   for (const Report& report : reports) {
     if (!Holds(worker, report.id, report.attempt, report.token) || !seen.insert(report.id).second) continue;
     if (auto valid = engine::ValidateNewJobs(report.emits); !valid) return fail(valid.error());
+    const RunId run = jobs.at(report.id).job.run_id;
+    if (run != 0 && runs.at(run).row.state == RunState::kCancelled) continue;
+    if (auto there = CheckDependencies(report.emits); !there) return fail(there.error());
   }
   Accepted accepted;
   for (const Report& report : reports) accepted.push_back(ApplyReport(worker, report, now));
+  SettleDependents(now);
+  std::vector<NewJob> emits;
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    if (!accepted[i]) continue;
+    const RunId run = jobs.at(reports[i].id).job.run_id;
+    if (run == 0 || runs.at(run).row.state != RunState::kCancelled) engine::AppendBatch(emits, reports[i].emits, run);
+  }
+  InsertAll(emits, *Place(emits, false), std::nullopt, now);
   return accepted;
 }
 
@@ -160,6 +171,7 @@ void MemoryState::Stop(const WorkerRef& worker, Time now) {
     --record.job.attempt;
     LeaveRunning(record, JobEvent::kRelease, now);
   }
+  SettleDependents(now);
   SettleRuns(now);
 }
 
@@ -175,9 +187,10 @@ std::vector<JobId> MemoryState::Cancel(const JobFilter& filter, Time now) {
       record.job.cancel_requested = true;
     } else {
       record.job.state = *engine::Next(record.job.state, JobEvent::kCancel);
-      record.job.finished_at = now;
+      Finish(record, now);
     }
   }
+  SettleDependents(now);
   SettleRuns(now);
   return done;
 }

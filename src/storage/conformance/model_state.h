@@ -22,6 +22,7 @@ struct JobRecord {
   std::int64_t token = 0;        // of the lease; 0 when no worker holds it
   std::int64_t incarnation = 0;  // of the worker that holds it
   Time claimed_at{};
+  JobId failed_dependency = 0;  // while it waits (its job says for what): the first that failed
 };
 
 struct QueueRecord {
@@ -106,8 +107,15 @@ class MemoryState {
   std::vector<Enqueued> InsertAll(std::span<const NewJob> batch, const std::vector<Placement>& placements,
                                   std::optional<RunId> run, Time now);
   JobId Insert(const NewJob& job, Priority priority, RunId run, Time now);
+
+  [[nodiscard]] Result<void> CheckDependencies(std::span<const NewJob> batch) const;
+  void AddDependencies(JobRecord& record, const NewJob& from, const std::vector<Enqueued>& batch);
+  // What has become of waiting jobs now that those of finished_ have finished, and on from there.
+  void SettleDependents(Time now);
+  void DecideWaiting(JobRecord& record, Time now);
   [[nodiscard]] std::optional<JobId> HolderOf(const std::string& unique_key) const;
 
+  void Finish(JobRecord& record, Time now);
   bool ApplyReport(const WorkerRef& worker, const Report& report, Time now);
   void ApplyFailure(JobRecord& record, const Report& report, Time now);
   void AddAttempt(const JobRecord& record, std::string outcome, std::string error, Time now);
@@ -120,6 +128,7 @@ class MemoryState {
 
   [[nodiscard]] std::int64_t OpenJobs(RunId run) const;
 
+  std::set<JobId> finished_;  // in this call, their dependents not yet told
   JobId last_job_ = 0;
   RunId last_run_ = 0;
   std::int64_t last_token_ = 0;

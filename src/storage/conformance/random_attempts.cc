@@ -85,6 +85,7 @@ std::pair<Report, Report> RandomRun::AnyReport(std::size_t& worker) {
     for (NewJob& emit : real.emits) emit.run_id = 0;
   }
   Report model = real;
+  model.emits = ForModel(real.emits);
   model.id = lease.model.id;
   model.token = lease.model.token;
   if (Chance(3)) ++real.attempt, ++model.attempt;
@@ -157,7 +158,8 @@ void RandomRun::EmitNow() {
   for (NewJob& job : jobs) job.run_id = 0;
   Note("emit now " + std::to_string(lease.real.id) + Describe(jobs));
   const auto real = pair_.real().EmitNow(worker.real, lease.real.id, lease.real.attempt, lease.real.token, jobs);
-  const auto model = pair_.model().EmitNow(worker.model, lease.model.id, lease.model.attempt, lease.model.token, jobs);
+  const auto model =
+      pair_.model().EmitNow(worker.model, lease.model.id, lease.model.attempt, lease.model.token, ForModel(jobs));
   if (pair_.BothWorked(real, model)) pair_.CompareEnqueued(*real, *model);
 }
 

@@ -136,6 +136,15 @@ void Pair::CompareClaimed(const Claimed& real, const Claimed& model) {
   }
 }
 
+// The model's way to name the job that a cancelled one waited for.
+std::string Pair::ErrorAsModel(const std::string& error) const {
+  constexpr std::string_view kBefore = "job ";
+  const std::size_t end = error.find(", which it waited for");
+  if (end == std::string::npos || !error.starts_with(kBefore)) return error;
+  const JobId id = std::stoll(error.substr(kBefore.size(), end - kBefore.size()));
+  return std::string(kBefore) + std::to_string(jobs.ToModel(id)) + error.substr(end);
+}
+
 void Pair::CompareJob(const Job& real, const Job& model) {
   const std::string name = Name(real);
   Same(name, "id (as the model's)", jobs.ToModel(real.id), model.id);
@@ -159,7 +168,9 @@ void Pair::CompareJob(const Job& real, const Job& model) {
   Same(name, "tags", real.tags, model.tags);
   Same(name, "worker", real.worker, model.worker);
   Same(name, "result", real.result, model.result);
-  Same(name, "error", real.error, model.error);
+  Same(name, "error", ErrorAsModel(real.error), model.error);
+  CompareIds("jobs waited for", real.after, model.after);
+  Same(name, "when", static_cast<int>(real.when), static_cast<int>(model.when));
   Same(name, "progress", real.progress, model.progress);
   Same(name, "progress_message", real.progress_message, model.progress_message);
   if (real.state == JobState::kRunning) {

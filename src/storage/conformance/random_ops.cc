@@ -1,7 +1,9 @@
 #include "storage/conformance/random_ops.h"
 
+#include <algorithm>
 #include <cstdlib>
 
+#include "engine/dependencies.h"
 #include "storage/conformance/random_run.h"
 
 namespace millrace::storage {
@@ -65,12 +67,30 @@ std::vector<NewJob> RandomRun::AnyJobs(int most) {
     jobs.push_back(AnyJob());
     if (!runs.empty() && Chance(10)) jobs.back().run_id = Any(runs);
   }
+  for (std::size_t i = 0; i < jobs.size(); ++i) Depend(jobs[i], i);
   if (Chance(2)) jobs.back().kind.clear();
   return jobs;
 }
 
+// Now and then lets an entry of a batch wait: for earlier ones, and for jobs that exist, mostly new ones, as what is
+// old may be deleted.
+void RandomRun::Depend(NewJob& job, std::size_t index) {
+  if (!Chance(20)) return;
+  const std::vector<JobId> known = pair_.jobs.Reals();
+  const int recent = std::min<int>(12, static_cast<int>(known.size()));
+  for (int i = Below(3); i > 0 && recent > 0; --i)
+    job.after.push_back(known[known.size() - 1 - static_cast<std::size_t>(Below(recent))]);
+  if (Chance(1) && !known.empty()) job.after.push_back(Any(known));
+  for (int i = Below(3); i > 0 && index > 0; --i)
+    job.after_in_batch.push_back(static_cast<std::size_t>(Below(static_cast<int>(index))));
+  job.when = static_cast<DependencyPolicy>(Below(kDependencyPolicyCount));
+}
+
 std::vector<NewJob> RandomRun::ForModel(std::vector<NewJob> jobs) const {
-  for (NewJob& job : jobs) job.run_id = pair_.runs.ToModel(job.run_id);
+  for (NewJob& job : jobs) {
+    job.run_id = pair_.runs.ToModel(job.run_id);
+    for (JobId& id : job.after) id = pair_.jobs.ToModel(id);
+  }
   return jobs;
 }
 
@@ -83,6 +103,9 @@ std::string Describe(const std::vector<NewJob>& jobs) {
     if (!job.partition_key.empty()) text += " " + job.partition_key;
     if (!job.unique_key.empty()) text += " " + job.unique_key;
     if (job.run_id != 0) text += " run " + std::to_string(job.run_id);
+    if (engine::Waits(job)) text += " when " + std::string(dependency_policy_name(job.when)) + ":";
+    for (const JobId id : job.after) text += " " + std::to_string(id);
+    for (const std::size_t earlier : job.after_in_batch) text += " [" + std::to_string(earlier) + "]";
     text += "}";
   }
   return text;

@@ -97,6 +97,7 @@ class Pair {
     if (result) return "a value";
     return std::string(error_code_name(result.error().code)) + " (" + result.error().message + ")";
   }
+  [[nodiscard]] std::string ErrorAsModel(const std::string& error) const;
   void CompareJob(const Job& real, const Job& model);
   void CompareHistory(JobId real, JobId model);
   void CompareQueues();

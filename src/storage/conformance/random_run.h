@@ -52,6 +52,7 @@ class RandomRun {
   // ---- Making arguments
   NewJob AnyJob();
   std::vector<NewJob> AnyJobs(int most);
+  void Depend(NewJob& job, std::size_t index);
   std::vector<NewJob> ForModel(std::vector<NewJob> jobs) const;
   std::pair<Report, Report> AnyReport(std::size_t& worker);
   std::pair<std::vector<Report>, std::vector<Report>> AnyReports(std::size_t& worker);

@@ -12,6 +12,7 @@ void LinkReportSuite();
 void LinkLeaseSuite();
 void LinkRescueSuite();
 void LinkPeopleSuite();
+void LinkDependenciesSuite();
 void LinkRunsSuite();
 void LinkThreadsSuite();
 void LinkTransactionsSuite();
@@ -26,6 +27,7 @@ bool LinkSuite() {
   LinkLeaseSuite();
   LinkRescueSuite();
   LinkPeopleSuite();
+  LinkDependenciesSuite();
   LinkRunsSuite();
   LinkThreadsSuite();
   LinkTransactionsSuite();

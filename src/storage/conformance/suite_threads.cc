@@ -178,6 +178,19 @@ TEST_P(Conformance, WaitForWorkWakesOnEmits) {
   EXPECT_EQ(waiter.Get(), Wake::kWork);
 }
 
+TEST_P(Conformance, WaitForWorkWakesWhenTheLastDependencyIsDone) {
+  const WorkerRef busy = Register("busy");
+  const WorkerRef idle = Register("idle");
+  const JobId first = Add(JobOf("first"));
+  const ClaimedJob running = ClaimOne(busy);
+  const JobId second = Add(JobOf("second", [&](NewJob& j) { j.after = {first}; }));
+  EXPECT_TRUE(Claim(idle, 1).empty());
+  Waiter waiter(db(), idle, kLong);
+  EXPECT_TRUE(Complete(busy, running));
+  EXPECT_EQ(waiter.Get(), Wake::kWork);
+  EXPECT_EQ(ClaimIds(idle, 1), std::vector<JobId>{second});
+}
+
 TEST_P(Conformance, WaitForWorkSeesWhatWasThereBefore) {
   const WorkerRef worker = Register("w");
   Add(JobOf("k"));

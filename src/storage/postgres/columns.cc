@@ -65,6 +65,27 @@ void AddJobs(Params& params, std::span<const NewJob* const> jobs, bool with_runs
   params.NullableTexts(views);
 }
 
+void AddDependencies(Params& params, std::span<const NewJob* const> jobs, std::span<const std::size_t> firsts) {
+  std::vector<std::int32_t> naming;
+  std::vector<std::int64_t> needs;
+  std::vector<std::int16_t> policies;
+  const auto add = [&](std::size_t job, std::int64_t needed) {
+    naming.push_back(static_cast<std::int32_t>(job) + 1);
+    needs.push_back(needed);
+    policies.push_back(static_cast<std::int16_t>(jobs[job]->when));
+  };
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    for (const JobId id : jobs[i]->after) add(i, id);
+    const std::size_t first = firsts.empty() ? 0 : firsts[i];
+    for (const std::size_t earlier : jobs[i]->after_in_batch) add(i, -static_cast<std::int64_t>(first + earlier + 1));
+  }
+  if (naming.empty()) {
+    params.UntypedNull().UntypedNull().UntypedNull();
+  } else {
+    params.Int4s(naming).Ints(needs).Int2s(policies);
+  }
+}
+
 void AddFilter(Params& params, const ClaimRequest& request) {
   if (request.queues.empty()) {
     params.UntypedNull();

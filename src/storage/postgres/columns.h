@@ -17,6 +17,11 @@ namespace millrace::storage::postgres {
 // tagss. Jobs without a time of their own pass NULL for both run_ats and delays.
 void AddJobs(Params& params, std::span<const NewJob* const> jobs, bool with_runs);
 
+// Who of them waits for whom, as insert_jobs, report and emit_jobs take it (see functions/45_dependencies.sql): naming,
+// needs, policies; three NULLs when nobody does. firsts: of each job, the place among `jobs` of the first of its batch;
+// empty: they are one batch.
+void AddDependencies(Params& params, std::span<const NewJob* const> jobs, std::span<const std::size_t> firsts = {});
+
 // The queue and priority filters of a claim: NULL queues are all.
 void AddFilter(Params& params, const ClaimRequest& request);
 

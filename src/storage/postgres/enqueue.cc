@@ -34,7 +34,9 @@ Params Driver::EnqueueParams(std::span<const NewJob> jobs) const {
     for (const auto& room : options_.capacity) capacity.push_back(room.value_or(INT64_MAX));
     params.Ints(capacity);
   }
-  return std::move(params.Bool(true));
+  params.Bool(true);
+  AddDependencies(params, Pointers(jobs));
+  return params;
 }
 
 // Inside a savepoint: a refusal (a full queue, say) leaves the caller's transaction as it was.
@@ -71,6 +73,7 @@ Result<std::vector<Enqueued>> Driver::EmitNow(const WorkerRef& worker, JobId id,
   Params params;
   params.Text(worker.id).Int(worker.incarnation).Int(id).Int4(attempt).Int(token);
   AddJobs(params, Pointers(jobs), false);
+  AddDependencies(params, Pointers(jobs));
   MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.emit_jobs, params));
   return ReadEnqueued(rows);
 }

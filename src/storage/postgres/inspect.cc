@@ -11,7 +11,10 @@ constexpr std::string_view kSelectJob =
     "SELECT j.id, j.kind, j.args::text, j.queue, j.priority, j.state, j.created_at, j.run_at, j.started_at, "
     "j.finished_at,"
     " j.attempt, j.max_attempts, j.crashes, j.max_crashes, j.timeout, j.partition_key, j.unique_key, j.run,"
-    " to_json(j.tags)::text, j.result, j.error, j.progress, j.progress_message, j.cancel_requested, w.id"
+    " to_json(j.tags)::text, j.result, j.error, j.progress, j.progress_message, j.cancel_requested, w.id,"
+    " CASE WHEN j.state = 0 THEN (SELECT string_agg(d.needs::text, ' ' ORDER BY d.needs) FROM {0}.dependency AS d"
+    "                             WHERE d.job = j.id) END,"
+    " CASE WHEN j.state = 0 THEN (SELECT wait.policy FROM {0}.waiting_job AS wait WHERE wait.job = j.id) END"
     " FROM {0}.every_job AS j LEFT JOIN {0}.worker AS w ON w.incarnation = j.incarnation";
 
 Job ReadJob(const ResultSet::Row& row) {
@@ -41,6 +44,8 @@ Job ReadJob(const ResultSet::Row& row) {
   job.progress_message = row.text(22);
   job.cancel_requested = row.boolean(23);
   job.worker = row.text(24);
+  job.after = ParseIds(row.text(25));
+  job.when = static_cast<DependencyPolicy>(row.integer(26));
   return job;
 }
 

@@ -90,6 +90,7 @@ Params Driver::ReportParams(const WorkerRef& worker, std::span<const Report> rep
   std::vector<bool> discovered;
   std::vector<std::int32_t> emit_of;
   std::vector<const NewJob*> emits;
+  std::vector<std::size_t> firsts;
   for (std::size_t i = 0; i < reports.size(); ++i) {
     const Report& report = reports[i];
     ids.push_back(report.id);
@@ -105,6 +106,7 @@ Params Driver::ReportParams(const WorkerRef& worker, std::span<const Report> rep
     results.push_back(has_result ? std::optional<std::string_view>(texts[i]) : std::nullopt);
     discovered.push_back(report.discovery_done);
     if (refused[i]) continue;
+    firsts.resize(firsts.size() + report.emits.size(), firsts.size());
     for (const NewJob& emit : report.emits) {
       emit_of.push_back(static_cast<std::int32_t>(i) + 1);
       emits.push_back(&emit);
@@ -115,6 +117,7 @@ Params Driver::ReportParams(const WorkerRef& worker, std::span<const Report> rep
   params.Int4s(uncounted).NullableTexts(outcomes).NullableTexts(errors).NullableTexts(results).Bools(discovered);
   params.Int4s(emit_of);
   AddJobs(params, emits, false);
+  AddDependencies(params, emits, firsts);
   return params;
 }
 

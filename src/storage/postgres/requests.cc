@@ -42,11 +42,8 @@ Result<std::vector<JobId>> Driver::Cancel(const JobFilter& given) {
   MILLRACE_ASSIGN(const std::vector<Job> jobs, ListJobs(filter));
   if (jobs.empty()) return std::vector<JobId>();
   MILLRACE_ASSIGN(std::vector<JobId> cancelled, CancelIds(IdsOf(jobs)));
-  std::set<RunId> runs;
-  for (const Job& job : jobs) {
-    if (job.run_id != 0) runs.insert(job.run_id);
-  }
-  MILLRACE_TRY(AdvanceRuns({runs.begin(), runs.end()}));
+  // Of any run: jobs elsewhere may have been waiting for these.
+  MILLRACE_TRY(Run(statements_.advance_all_runs, Params()));
   return cancelled;
 }
 

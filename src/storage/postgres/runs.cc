@@ -57,8 +57,8 @@ RunRow ReadRun(const ResultSet::Row& row) {
 }  // namespace
 
 Result<StartedRun> Driver::StartRun(const RunSpec& spec) {
-  MILLRACE_TRY(engine::ValidateNewJobs({&spec.discovery, 1}));
-  MILLRACE_TRY(engine::ValidateNewJobs(spec.finals));
+  MILLRACE_TRY(engine::ValidateStages({&spec.discovery, 1}));
+  MILLRACE_TRY(engine::ValidateStages(spec.finals));
   base::json::array finals;
   for (const NewJob& job : spec.finals) finals.push_back(ToObject(job));
   Params params;
@@ -86,6 +86,7 @@ Result<std::vector<RunRow>> Driver::ListRuns(int limit) { return ReadRuns(0, lim
 Result<void> Driver::CancelRun(RunId id) {
   MILLRACE_TRY(Run(statements_.cancel_run, Params().Int(id)));
   MILLRACE_TRY(Run(statements_.cancel_open_jobs, Params().Int(id)));
+  MILLRACE_TRY(Run(statements_.advance_all_runs, Params()));  // jobs of others may have been waiting for these
   return {};
 }
 

@@ -44,6 +44,7 @@ Statements::Statements(std::string_view schema) {
   set(claim_plan, "claim_plan", queries::kClaimPlan);
   set(report, "report", queries::kReport);
   set(advance_runs, "advance_runs", queries::kAdvanceRuns);
+  set(advance_all_runs, "advance_all_runs", queries::kAdvanceAllRuns);
   set(register_worker, "register_worker", queries::kRegisterWorker);
   set(heartbeat, "heartbeat", queries::kHeartbeat);
   set(stop_worker, "stop_worker", queries::kStopWorker);

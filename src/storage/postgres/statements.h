@@ -17,7 +17,7 @@ Result<void> CheckSchemaName(std::string_view schema);
 struct Statements {
   explicit Statements(std::string_view schema);
 
-  Query now, enqueue, emit_jobs, holds_lease, claim, claim_plan, report, advance_runs;
+  Query now, enqueue, emit_jobs, holds_lease, claim, claim_plan, report, advance_runs, advance_all_runs;
   Query register_worker, heartbeat, stop_worker, release_lost, to_rescue, rescue, maintain, make_history_partitions;
   Query cancel_jobs, retry_dead, purge_dead, delete_finished, pause_queue, configure_queue, wake_all;
   Query attempts, lane_counts, queues, oldest_available, workers, known_kinds;

@@ -60,6 +60,7 @@ Result<void> Driver::Start() {
     for (const auto& [id, job] : state_.running) orphans.push_back(id);
     std::sort(orphans.begin(), orphans.end());
     for (const JobId id : orphans) MILLRACE_TRY(RescueCrashed(id, now));
+    MILLRACE_TRY(SettleDependents(now));
     for (const QueueOptions& queue : options_.queues) MILLRACE_TRY(ConfigureOne(queue));
     return {};
   });
@@ -169,6 +170,10 @@ Result<void> Driver::Reload() {
   const Resetting resetting(*next);
   MILLRACE_TRY(next->Step());
   state_.next_job = next->integer(0);
+  MILLRACE_ASSIGN(Statement * dependencies, writer_->Prepare(queries::kCountDependencies));
+  const Resetting resetting_dependencies(*dependencies);
+  MILLRACE_TRY(dependencies->Step());
+  state_.dependencies = dependencies->integer(0);
   must_reload_ = false;
   return {};
 }

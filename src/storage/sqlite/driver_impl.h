@@ -1,5 +1,5 @@
 // The driver's class, shared by the files that implement its methods: enqueue.cc, claim.cc, report.cc, workers.cc,
-// rescue.cc, requests.cc, inspect.cc and runs.cc, in the order of a job's life.
+// rescue.cc, requests.cc, inspect.cc and runs.cc, in the order of a job's life; dependencies.cc for jobs that wait.
 //
 // Every public method locks writer_mutex_ (or reader_mutex_) once; private ones expect it held. A write is
 // InTransaction: BEGIN IMMEDIATE, the body, Flush (counters, partition heads, runs), COMMIT.
@@ -95,6 +95,19 @@ class Driver : public Storage {
   Result<bool> TakesEmits(RunId run);
   Result<std::optional<JobId>> HolderOf(std::string_view unique_key);
   Result<Enqueued> EnqueueOne(const NewJob& job, Priority priority, Time now, Statement& insert);
+
+  // ---- dependencies.cc
+  Result<std::optional<JobState>> StateOf(JobId id);
+  Result<void> CheckDependencies(std::span<const NewJob> jobs);
+  Result<void> LinkBatch(std::span<const NewJob> jobs, const std::vector<Enqueued>& batch, Time now);
+  Result<void> AddDependencies(JobId id, const NewJob& job, const std::vector<Enqueued>& batch);
+  // Every call that finishes jobs ends with SettleDependents, which tells those that wait for what was noted.
+  void NoteFinished(JobId id, JobState state);
+  Result<void> SettleDependents(Time now);
+  // Runs or cancels a waiting job whose turn to be decided may have come.
+  Result<void> DecideWaiting(JobId id, Time now);
+  // It waits no more.
+  Result<void> DropWaiting(JobId id);
 
   // ---- claim.cc
   Result<Claimed> ClaimJobs(const ClaimRequest& request);

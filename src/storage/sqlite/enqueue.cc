@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
-#include "engine/job_state.h"
+#include "engine/dependencies.h"
 #include "engine/validate.h"
 #include "storage/sqlite/driver_impl.h"
 
@@ -72,7 +72,9 @@ Result<Enqueued> Driver::EnqueueOne(const NewJob& job, Priority priority, Time n
   MILLRACE_ASSIGN(QueueState * queue, QueueByName(job.queue));
   MILLRACE_ASSIGN(const std::int64_t kind, KindByName(job.kind));
   const Time run_at = std::max(now, job.run_at ? *job.run_at : now + job.delay.value_or(Duration(0)));
-  const JobState state = run_at > now ? JobState::kScheduled : JobState::kAvailable;
+  const JobState state = engine::Waits(job) ? JobState::kWaiting
+                         : run_at > now     ? JobState::kScheduled
+                                            : JobState::kAvailable;
   const JobId id = state_.next_job++;
   const std::string tags = base::TextsToJson(job.tags);
   const auto run = job.run_id == 0 ? std::nullopt : std::optional<std::int64_t>(job.run_id);
@@ -89,6 +91,7 @@ Result<Enqueued> Driver::EnqueueOne(const NewJob& job, Priority priority, Time n
 Result<std::vector<Enqueued>> Driver::EnqueueJobs(std::span<const NewJob> jobs, Limits limits) {
   MILLRACE_TRY(engine::ValidateNewJobs(jobs));
   if (limits == Limits::kApply) MILLRACE_TRY(CheckRuns(jobs));
+  MILLRACE_TRY(CheckDependencies(jobs));
   std::vector<Priority> priorities;
   if (limits == Limits::kApply) {
     MILLRACE_ASSIGN(priorities, CheckCapacity(jobs));
@@ -103,6 +106,7 @@ Result<std::vector<Enqueued>> Driver::EnqueueJobs(std::span<const NewJob> jobs, 
                     EnqueueOne(jobs[i], priorities.empty() ? jobs[i].priority : priorities[i], now, *insert));
     enqueued.push_back(one);
   }
+  MILLRACE_TRY(LinkBatch(jobs, enqueued, now));
   return enqueued;
 }
 

@@ -1,6 +1,8 @@
 // Looking: through the reading connection, so that lists never wait for writers.
 #include <fmt/format.h>
 
+#include <sstream>
+
 #include "base/json.h"
 #include "storage/sqlite/driver_impl.h"
 
@@ -12,7 +14,10 @@ constexpr std::string_view kSelectJob =
     "j.attempt,"
     " j.max_attempts, j.crashes, j.max_crashes, j.timeout, j.partition_key, j.unique_key, j.run, j.tags, j.result, "
     "j.error,"
-    " j.progress, j.progress_message, j.cancel_requested, w.id"
+    " j.progress, j.progress_message, j.cancel_requested, w.id,"
+    " CASE WHEN j.state = 0 THEN"
+    "  (SELECT group_concat(needs, ' ') FROM (SELECT needs FROM dependency WHERE job = j.id ORDER BY needs)) END,"
+    " CASE WHEN j.state = 0 THEN (SELECT policy FROM waiting_job WHERE job = j.id) END"
     " FROM job j JOIN kind k ON k.id = j.kind JOIN queue q ON q.id = j.queue"
     // The token's bits 40 to 61; see state.h.
     " LEFT JOIN worker w ON w.incarnation = (j.token & 4611686018427387903) >> 40";
@@ -45,6 +50,9 @@ Job ReadJob(const SqlRow& row) {
   job.progress = row.real(21);
   job.progress_message = row.text(22);
   job.cancel_requested = row.integer(23) != 0;
+  std::istringstream after{std::string(row.text(25))};
+  for (JobId id = 0; after >> id;) job.after.push_back(id);
+  job.when = static_cast<DependencyPolicy>(row.integer(26));
   return job;
 }
 

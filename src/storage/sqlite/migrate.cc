@@ -18,6 +18,7 @@ constexpr std::int64_t kApplicationId = 0x4D494C52;
 constexpr std::array kMigrations = {
     Migration{1, "engine", migrations::k001EngineUp, migrations::k001EngineDown, true},
     Migration{2, "documents", migrations::k002DocumentsUp, migrations::k002DocumentsDown, true},
+    Migration{3, "dependencies", migrations::k003DependenciesUp, migrations::k003DependenciesDown, true},
 };
 
 Result<std::int64_t> ReadNumber(Database& database, std::string_view sql) {

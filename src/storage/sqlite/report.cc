@@ -1,6 +1,7 @@
 // Report: what became of attempts. A report whose lease is not the job's current one changes nothing.
 #include <fmt/format.h>
 
+#include "engine/dependencies.h"
 #include "engine/validate.h"
 #include "storage/sqlite/driver_impl.h"
 
@@ -19,6 +20,7 @@ void Driver::LeaveRunning(JobId id, JobState to) {
   RunningJob& job = found->second;
   state_.touched = true;
   Moved(*job.queue, job.priority, job.run, JobState::kRunning, to);
+  NoteFinished(id, to);
   if (job.queue->options.concurrency) state_.new_work = true;
   if (!job.partition.empty()) {
     const auto hold = state_.partitions.find(job.partition);
@@ -129,12 +131,6 @@ Result<bool> Driver::ReportOne(const WorkerRef& worker, const Report& report, Ti
   MILLRACE_TRY(FinishAttempt(job, report, now));
   if (report.verdict == Verdict::kCompleted && report.discovery_done && job.run != 0)
     state_.runs[job.run].discovery_done = true;
-  // Emitted after the job has finished, so that it may emit its own successor under its unique key; the run's counters
-  // only meet at the end of the transaction, so it never looks finished in between.
-  if (report.emits.empty()) return true;
-  MILLRACE_TRY(engine::ValidateNewJobs(report.emits));
-  MILLRACE_ASSIGN(const bool takes, TakesEmits(job.run));
-  if (takes) MILLRACE_TRY(EmitJobs(report.emits, job.run));
   return true;
 }
 
@@ -142,10 +138,22 @@ Result<Accepted> Driver::ReportJobs(const WorkerRef& worker, std::span<const Rep
   Accepted accepted;
   accepted.reserve(reports.size());
   const Time now = clock_.Now();
+  std::vector<NewJob> emitted;
   for (const Report& report : reports) {
+    const bool emits = !report.emits.empty();
+    const RunningJob* emitter = emits ? FindLease(worker, report.id, report.attempt, report.token) : nullptr;
+    const RunId run = emitter == nullptr ? 0 : emitter->run;
     MILLRACE_ASSIGN(const bool taken, ReportOne(worker, report, now));
     accepted.push_back(taken);
+    if (!taken || !emits) continue;
+    MILLRACE_TRY(engine::ValidateNewJobs(report.emits));
+    MILLRACE_ASSIGN(const bool takes, TakesEmits(run));
+    if (takes) engine::AppendBatch(emitted, report.emits, run);
   }
+  MILLRACE_TRY(SettleDependents(now));
+  // Emitted after the jobs have finished, so that one may emit its own successor under its unique key; the run's
+  // counters only meet at the end of the transaction, so it never looks finished in between.
+  if (!emitted.empty()) MILLRACE_TRY(EnqueueJobs(emitted, Limits::kIgnore));
   return accepted;
 }
 

@@ -39,10 +39,13 @@ Result<std::vector<JobId>> Driver::CancelJobs(const JobFilter& given) {
       continue;
     }
     MILLRACE_TRY(WriteFinished(job.id, JobState::kCancelled, now, std::nullopt));
+    if (job.state == JobState::kWaiting) MILLRACE_TRY(DropWaiting(job.id));
+    NoteFinished(job.id, JobState::kCancelled);
     QueueState& queue = *state_.queue_by_name.at(job.queue);
     Moved(queue, job.priority, job.run_id, job.state, JobState::kCancelled);
     if (!job.partition_key.empty()) TouchPartition(queue, job.priority, job.partition_key);
   }
+  MILLRACE_TRY(SettleDependents(now));
   return cancelled;
 }
 

@@ -109,6 +109,7 @@ Result<std::vector<Rescued>> Driver::Rescue(Duration stale_threshold, Duration g
       MILLRACE_ASSIGN(Rescued one, RescueExpired(id, now));
       rescued.push_back(std::move(one));
     }
+    MILLRACE_TRY(SettleDependents(now));
     for (auto& [incarnation, worker] : state_.workers) {
       const bool counts =
           worker.newest && (worker.state == WorkerState::kActive || worker.state == WorkerState::kDraining);

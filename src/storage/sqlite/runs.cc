@@ -141,8 +141,8 @@ Result<void> Driver::ResumeDiscovery(RunId id, const NewJob& discovery) {
 }
 
 Result<StartedRun> Driver::StartRun(const RunSpec& spec) {
-  MILLRACE_TRY(engine::ValidateNewJobs({&spec.discovery, 1}));
-  MILLRACE_TRY(engine::ValidateNewJobs(spec.finals));
+  MILLRACE_TRY(engine::ValidateStages({&spec.discovery, 1}));
+  MILLRACE_TRY(engine::ValidateStages(spec.finals));
   json::array finals;
   for (const NewJob& job : spec.finals) finals.push_back(ToObject(job));
   const std::string finals_text = base::ToJson(finals);

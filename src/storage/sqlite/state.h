@@ -100,11 +100,13 @@ struct State {
   std::map<std::int64_t, Lease> leases;  // by token
   std::int64_t next_job = 1;
   std::int64_t next_batch = 1;
+  std::int64_t dependencies = 0;  // rows of that table: mostly none, and then nothing that finishes is noted
   // Of the transaction under way:
   std::set<PartitionLane> partition_lanes;
   std::map<RunId, RunDelta> runs;
-  bool touched = false;   // something above changed: a rollback must reload
-  bool new_work = false;  // something may have become eligible: wake those who wait
+  std::map<JobId, bool> finished;  // jobs others may wait for; whether they failed
+  bool touched = false;            // something above changed: a rollback must reload
+  bool new_work = false;           // something may have become eligible: wake those who wait
 };
 
 }  // namespace millrace::storage::sqlite

@@ -74,6 +74,7 @@ Result<void> Driver::StopWorker(const WorkerRef& worker) {
     std::sort(held.begin(), held.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     for (const auto& [id, job] : held)
       MILLRACE_TRY(PutBack(id, job, JobState::kAvailable, Time(), 1, std::nullopt, now));
+    MILLRACE_TRY(SettleDependents(now));
     state_.touched = true;
     state_.workers.at(worker.incarnation).state = WorkerState::kStopped;
     MILLRACE_ASSIGN(Statement * set, writer_->Prepare(queries::kSetWorkerState));

@@ -76,11 +76,13 @@ BEGIN
 END $$;
 
 -- Inserts jobs, whole columns at a time; a run of 0 is none. `limited`: capacities hold, and runs must be active. Ids come in the order of
--- the arrays; a duplicate is the unfinished job that has the unique key.
+-- the arrays; a duplicate is the unfinished job that has the unique key. naming, needs, policies: who waits for whom, see
+-- link_jobs; NULL when nobody does.
 CREATE OR REPLACE FUNCTION @schema@.insert_jobs(
   kinds text[], argss text[], queues text[], priorities smallint[], run_ats timestamptz[], delays bigint[],
   max_attemptss int[], max_crashess int[], timeouts bigint[], partition_keys text[], unique_keys text[],
-  runs bigint[], tagss text[], default_capacity bigint[], limited boolean)
+  runs bigint[], tagss text[], default_capacity bigint[], limited boolean,
+  naming int[] DEFAULT NULL, needs bigint[] DEFAULT NULL, policies smallint[] DEFAULT NULL)
 RETURNS TABLE (id bigint, duplicate boolean)
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
@@ -93,6 +95,10 @@ DECLARE
   has_unique boolean := EXISTS (SELECT FROM unnest(unique_keys) AS k WHERE k IS NOT NULL);
   has_partition boolean := EXISTS (SELECT FROM unnest(partition_keys) AS k WHERE k IS NOT NULL);
   missing bigint;
+  born bigint[];
+  place int;
+  waits boolean[];
+  named record;
 BEGIN
   IF EXISTS (SELECT FROM unnest(runs) AS r WHERE r <> 0) THEN
     runs := ARRAY(SELECT nullif(r, 0) FROM unnest(runs) WITH ORDINALITY AS j (r, o) ORDER BY o);
@@ -105,6 +111,13 @@ BEGIN
     IF missing IS NOT NULL THEN
       RAISE EXCEPTION 'run_id: run % is not active', missing USING ERRCODE = 'MR002';
     END IF;
+  END IF;
+  IF cardinality(naming) > 0 THEN
+    named := find_dependencies(naming, needs);
+    waits := array_fill(NULL::boolean, ARRAY[n]);
+    FOREACH place IN ARRAY naming LOOP waits[place] := true; END LOOP;
+  END IF;
+  IF limited THEN
     IF default_capacity IS NOT NULL
        OR EXISTS (SELECT FROM queue WHERE capacity IS NOT NULL AND name = ANY (queues)) THEN
       priorities := place_jobs(queues, priorities, unique_keys, default_capacity);
@@ -120,38 +133,45 @@ BEGIN
   IF NOT has_unique THEN
     INSERT INTO job (id, run_at, created_at, run, timeout, max_attempts, max_crashes, priority, state, queue, kind,
                      partition_key, tags, args)
-    SELECT i, at, t, r, tmo, ma, mc, p, CASE WHEN at > t THEN 1 ELSE 2 END, q, k, pk,
+    SELECT i, at, t, r, tmo, ma, mc, p, CASE WHEN w THEN 0 WHEN at > t THEN 1 ELSE 2 END, q, k, pk,
            CASE WHEN tg IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(tg::json)) END, a::json
     FROM unnest(ids, ats, runs, timeouts, max_attemptss, max_crashess, priorities, queues, kinds, partition_keys, tagss,
-                argss) AS j (i, at, r, tmo, ma, mc, p, q, k, pk, tg, a);
+                argss, waits) AS j (i, at, r, tmo, ma, mc, p, q, k, pk, tg, a, w);
     fresh := ids;
     RETURN QUERY SELECT i, false FROM unnest(ids) AS i;
   ELSE
     fresh := insert_unique(t, ids, ats, runs, timeouts, max_attemptss, max_crashess, priorities, queues, kinds,
-                           partition_keys, unique_keys, tagss, argss);
+                           partition_keys, unique_keys, tagss, argss, waits);
+    born := ids;
     RETURN QUERY SELECT f, f <> i FROM unnest(ids, fresh) WITH ORDINALITY AS r (i, f, o) ORDER BY o;
     -- Of duplicates nothing more is written.
     SELECT array_agg(i ORDER BY o), array_agg(at ORDER BY o), array_agg(r ORDER BY o), array_agg(p ORDER BY o),
-           array_agg(q ORDER BY o), array_agg(pk ORDER BY o)
-    INTO ids, ats, runs, priorities, queues, partition_keys
-    FROM unnest(ids, fresh, ats, runs, priorities, queues, partition_keys) WITH ORDINALITY AS j (i, f, at, r, p, q, pk, o)
+           array_agg(q ORDER BY o), array_agg(pk ORDER BY o), array_agg(w ORDER BY o)
+    INTO ids, ats, runs, priorities, queues, partition_keys, waits
+    FROM unnest(ids, fresh, ats, runs, priorities, queues, partition_keys, waits) WITH ORDINALITY
+      AS j (i, f, at, r, p, q, pk, w, o)
     WHERE i = f;
     IF ids IS NULL THEN RETURN; END IF;
   END IF;
   INSERT INTO queue_change
-  SELECT q, p, 0, count(*) FILTER (WHERE at > t), count(*) FILTER (WHERE at <= t), 0, 0, 0, 0, 0
-  FROM unnest(queues, priorities, ats) AS j (q, p, at) GROUP BY q, p;
+  SELECT q, p, count(*) FILTER (WHERE w), count(*) FILTER (WHERE at > t AND w IS NULL),
+         count(*) FILTER (WHERE at <= t AND w IS NULL), 0, 0, 0, 0, 0
+  FROM unnest(queues, priorities, ats, waits) AS j (q, p, at, w) GROUP BY q, p;
   IF EXISTS (SELECT FROM unnest(runs) AS r WHERE r IS NOT NULL) THEN
     INSERT INTO run_change
-    SELECT r, 0, count(*) FILTER (WHERE at > t), count(*) FILTER (WHERE at <= t), 0, 0, 0, 0, 0
-    FROM unnest(runs, ats) AS j (r, at) WHERE r IS NOT NULL GROUP BY r;
+    SELECT r, count(*) FILTER (WHERE w), count(*) FILTER (WHERE at > t AND w IS NULL),
+           count(*) FILTER (WHERE at <= t AND w IS NULL), 0, 0, 0, 0, 0
+    FROM unnest(runs, ats, waits) AS j (r, at, w) WHERE r IS NOT NULL GROUP BY r;
   END IF;
   IF has_partition THEN
     PERFORM announce_partitions(array_agg(q), array_agg(p), array_agg(k), array_agg(at), array_agg(i))
-    FROM unnest(queues, priorities, partition_keys, ats, ids) AS j (q, p, k, at, i) WHERE k IS NOT NULL
-    HAVING count(*) > 0;
+    FROM unnest(queues, priorities, partition_keys, ats, ids, waits) AS j (q, p, k, at, i, w)
+    WHERE k IS NOT NULL AND w IS NULL HAVING count(*) > 0;
   END IF;
   PERFORM wake_idle(queues, priorities);
+  IF cardinality(naming) > 0 THEN
+    PERFORM link_jobs(coalesce(born, ids), fresh, naming, needs, policies, named.ids, named.states);
+  END IF;
 END $$;
 
 -- Inserts those whose unique key is free, in the order of keys so that producers cannot wait for each other in a circle;
@@ -159,7 +179,7 @@ END $$;
 CREATE OR REPLACE FUNCTION @schema@.insert_unique(
   t timestamptz, ids bigint[], ats timestamptz[], runs bigint[], timeouts bigint[], max_attemptss int[],
   max_crashess int[], priorities smallint[], queues text[], kinds text[], partition_keys text[], unique_keys text[],
-  tagss text[], argss text[]) RETURNS bigint[]
+  tagss text[], argss text[], waits boolean[]) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -169,13 +189,13 @@ BEGIN
   WHILE array_position(found_ids, NULL) IS NOT NULL LOOP
     WITH candidate AS (
       SELECT * FROM unnest(ids, ats, runs, timeouts, max_attemptss, max_crashess, priorities, queues, kinds,
-                           partition_keys, unique_keys, tagss, argss, found_ids)
-        WITH ORDINALITY AS j (i, at, r, tmo, ma, mc, p, q, k, pk, uk, tg, a, f, o)
+                           partition_keys, unique_keys, tagss, argss, waits, found_ids)
+        WITH ORDINALITY AS j (i, at, r, tmo, ma, mc, p, q, k, pk, uk, tg, a, w, f, o)
       WHERE f IS NULL
     ), added AS (
       INSERT INTO job (id, run_at, created_at, run, timeout, max_attempts, max_crashes, priority, state, queue, kind,
                        partition_key, unique_key, tags, args)
-      SELECT i, at, t, r, tmo, ma, mc, p, CASE WHEN at > t THEN 1 ELSE 2 END, q, k, pk, uk,
+      SELECT i, at, t, r, tmo, ma, mc, p, CASE WHEN w THEN 0 WHEN at > t THEN 1 ELSE 2 END, q, k, pk, uk,
              CASE WHEN tg IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(tg::json)) END, a::json
       FROM candidate ORDER BY uk NULLS FIRST, o
       ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL DO NOTHING

@@ -63,12 +63,16 @@ BEGIN
     FROM found AS f WHERE f.to_state < 5 AND j.ctid = f.tid
   )
   SELECT array_agg((job).queue) AS queues, array_agg((job).priority) AS priorities, array_agg((job).run) AS runs,
-         array_agg(to_state) AS states, array_agg(o) AS ords, array_agg((job).token) AS tokens,
+         array_agg(to_state) AS states, array_agg((job).id) AS ids, array_agg(o) AS ords, array_agg((job).token) AS tokens,
          array_agg(CASE WHEN to_state < 5 THEN (job).id END) AS waiting, array_agg(run_at) AS run_ats,
          array_agg((job).partition_key) AS keys
   INTO ended FROM found;
   IF ended.ords IS NULL THEN RETURN array_fill(false, ARRAY[n]); END IF;
   PERFORM count_ended(ended.queues, ended.priorities, ended.states, ended.runs, ended.tokens);
+  -- Mostly this look is all that dependencies cost: an index probe for each job.
+  IF EXISTS (SELECT FROM dependency WHERE needs = ANY (ended.ids)) THEN
+    PERFORM finish_dependencies(ended.ids, ended.states);
+  END IF;
   PERFORM release_partitions(ended.queues, ended.priorities, ended.keys, ended.waiting, ended.run_ats)
   WHERE EXISTS (SELECT FROM unnest(ended.keys) AS k WHERE k IS NOT NULL);
   -- What waits again, or a place in a limited queue or a partition, is work for others.
@@ -123,13 +127,15 @@ CREATE OR REPLACE FUNCTION @schema@.report(
   delays bigint[], uncounted int[], outcomes text[], errors text[], results text[], discovered boolean[],
   emit_of int[], kinds text[], argss text[], queues text[], priorities smallint[], run_ats timestamptz[],
   emit_delays bigint[], max_attemptss int[], max_crashess int[], timeouts bigint[], partition_keys text[],
-  unique_keys text[], tagss text[],
+  unique_keys text[], tagss text[], naming int[], needs bigint[], policies smallint[],
   OUT accepted boolean[], OUT finished_runs bigint[])
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   run_of bigint[];
   cancelled bigint[];
+  takes boolean[];
+  kept record;
 BEGIN
   IF NOT EXISTS (SELECT FROM worker WHERE incarnation = of_incarnation AND id = worker_id AND state <> 2
                  AND NOT superseded) THEN
@@ -146,14 +152,18 @@ BEGIN
     -- A cancelled run takes no more; until this commits, nobody cancels the others.
     PERFORM FROM run WHERE id = ANY (run_of) ORDER BY id FOR SHARE;
     cancelled := ARRAY(SELECT id FROM run WHERE id = ANY (run_of) AND state = 2);
+    takes := ARRAY(SELECT accepted[e] AND coalesce(NOT run_of[e] = ANY (cancelled), true) FROM unnest(emit_of)
+                   WITH ORDINALITY AS r (e, o) ORDER BY o);
+    SELECT k.* INTO kept FROM kept_dependencies(takes, naming, needs, policies) AS k;
     PERFORM insert_jobs(array_agg(k ORDER BY o), array_agg(a ORDER BY o), array_agg(q ORDER BY o), array_agg(p ORDER BY o),
                         array_agg(at ORDER BY o), array_agg(d ORDER BY o), array_agg(ma ORDER BY o),
                         array_agg(mc ORDER BY o), array_agg(tmo ORDER BY o), array_agg(pk ORDER BY o),
-                        array_agg(uk ORDER BY o), array_agg(coalesce(run_of[e], 0) ORDER BY o), array_agg(tg ORDER BY o), NULL, false)
+                        array_agg(uk ORDER BY o), array_agg(coalesce(run_of[e], 0) ORDER BY o), array_agg(tg ORDER BY o), NULL, false,
+                        kept.naming, kept.needs, kept.policies)
     FROM unnest(emit_of, kinds, argss, queues, priorities, run_ats, emit_delays, max_attemptss, max_crashess, timeouts,
                 partition_keys, unique_keys, tagss) WITH ORDINALITY
       AS j (e, k, a, q, p, at, d, ma, mc, tmo, pk, uk, tg, o)
-    WHERE accepted[e] AND coalesce(NOT run_of[e] = ANY (cancelled), true) HAVING count(*) > 0;
+    WHERE takes[o] HAVING count(*) > 0;
   END IF;
   IF run_of IS NULL THEN RETURN; END IF;
   IF true = ANY (discovered) THEN
@@ -163,14 +173,16 @@ BEGIN
   END IF;
   finished_runs := ARRAY(
     SELECT id FROM run WHERE state = 0 AND discovery_done
-      AND id IN (SELECT run_of[o] FROM generate_subscripts(ids, 1) AS o WHERE accepted[o] AND to_states[o] >= 5));
+      AND (id IN (SELECT run_of[o] FROM generate_subscripts(ids, 1) AS o WHERE accepted[o] AND to_states[o] >= 5)
+           OR id = ANY (settled_runs())));
 END $$;
 
 -- Enqueues for a running attempt, if its lease is current; MR003 else.
 CREATE OR REPLACE FUNCTION @schema@.emit_jobs(
   worker_id text, of_incarnation bigint, job_id bigint, of_attempt int, of_token bigint,
   kinds text[], argss text[], queues text[], priorities smallint[], run_ats timestamptz[], delays bigint[],
-  max_attemptss int[], max_crashess int[], timeouts bigint[], partition_keys text[], unique_keys text[], tagss text[])
+  max_attemptss int[], max_crashess int[], timeouts bigint[], partition_keys text[], unique_keys text[], tagss text[],
+  naming int[], needs bigint[], policies smallint[])
 RETURNS TABLE (id bigint, duplicate boolean)
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
@@ -192,5 +204,6 @@ BEGIN
     END IF;
   END IF;
   RETURN QUERY SELECT * FROM insert_jobs(kinds, argss, queues, priorities, run_ats, delays, max_attemptss, max_crashess,
-    timeouts, partition_keys, unique_keys, array_fill(coalesce(emitter.run, 0), ARRAY[cardinality(kinds)]), tagss, NULL, false);
+    timeouts, partition_keys, unique_keys, array_fill(coalesce(emitter.run, 0), ARRAY[cardinality(kinds)]), tagss, NULL, false,
+    naming, needs, policies);
 END $$;

@@ -24,23 +24,13 @@ END $$;
 CREATE OR REPLACE FUNCTION @schema@.cancel_waiting(ids bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-  t timestamptz := clock();
-  gone record;
+  done bigint[];
 BEGIN
-  WITH gone AS (
-    DELETE FROM job WHERE id = ANY (ids) AND state <> 3 RETURNING *
-  ), history AS (
-    INSERT INTO job_history
-    SELECT id, run_at, created_at, started_at, t, incarnation, run, timeout, progress, attempt, max_attempts, crashes,
-           max_crashes, priority, 6, queue, kind, partition_key, unique_key, tags, args, NULL, error, progress_message
-    FROM gone
-  )
-  SELECT array_agg(id) AS ids, array_agg(queue) AS queues, array_agg(priority) AS priorities, array_agg(run) AS runs,
-         array_agg(state) AS states INTO gone FROM gone;
-  IF gone.ids IS NULL THEN RETURN '{}'; END IF;
-  PERFORM count_moves(gone.queues, gone.priorities, gone.runs, gone.states,
-                      array_fill(6::smallint, ARRAY[cardinality(gone.ids)]));
-  RETURN gone.ids;
+  -- In order: an enqueue that names some of these jobs locks them so too.
+  PERFORM FROM job WHERE id = ANY (ids) AND state <> 3 ORDER BY id FOR UPDATE;
+  done := cancel_now(ids, NULL);
+  PERFORM finish_dependencies(done, array_fill(6::smallint, ARRAY[cardinality(done)])) WHERE cardinality(done) > 0;
+  RETURN done;
 END $$;
 
 -- What is open in a cancelled run; see cancel_run.

@@ -25,8 +25,8 @@ BEGIN
   GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA @schema@ TO @schema@_worker;
   REVOKE INSERT, UPDATE, DELETE ON @schema@.schema_migration FROM @schema@_worker;
   GRANT EXECUTE ON FUNCTION
-    @schema@.enqueue_many(text[], jsonb[], text, text, timestamptz, interval, int, interval, text[], text[], text[], bigint),
-    @schema@.enqueue(text, jsonb, text, text, timestamptz, interval, int, interval, text, text, text[], bigint)
+    @schema@.enqueue_many(text[], jsonb[], text, text, timestamptz, interval, int, interval, text[], text[], text[], bigint, bigint[], text),
+    @schema@.enqueue(text, jsonb, text, text, timestamptz, interval, int, interval, text, text, text[], bigint, bigint[], text)
     TO @schema@_producer;
   GRANT SELECT ON ALL TABLES IN SCHEMA @schema@ TO @schema@_reader;
   GRANT EXECUTE ON FUNCTION @schema@.clock() TO @schema@_reader;

@@ -1,0 +1,1 @@
+SELECT @schema@.advance_all_runs()

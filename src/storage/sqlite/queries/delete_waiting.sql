@@ -1,0 +1,1 @@
+DELETE FROM waiting_job WHERE job = ?1;

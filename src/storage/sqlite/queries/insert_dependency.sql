@@ -1,0 +1,1 @@
+INSERT INTO dependency (needs, job) VALUES (?1, ?2);

@@ -1,0 +1,1 @@
+UPDATE job SET state = ?2 WHERE id = ?1;

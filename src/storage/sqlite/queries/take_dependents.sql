@@ -1,0 +1,1 @@
+DELETE FROM dependency WHERE needs = ?1 RETURNING job;
