@@ -6,6 +6,14 @@
 namespace millrace::cli {
 namespace {
 
+// The scopes a worker leads.
+std::string Leads(const base::json::object& worker) {
+  std::string scopes;
+  for (const base::json::value& one : worker.at("leads").as_array())
+    scopes += (scopes.empty() ? "" : ",") + Field(one.as_object(), "scope");
+  return scopes;
+}
+
 int List(const Cli& cli) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
@@ -17,12 +25,12 @@ int List(const Cli& cli) {
     PrintJson(*answer);
     return kOk;
   }
-  Table table({"WORKER", "STATE", "TYPE", "HOST", "PID", "SLOTS", "RUNNING", "HEARTBEAT", "STARTED"});
+  Table table({"WORKER", "STATE", "TYPE", "HOST", "PID", "SLOTS", "RUNNING", "LEADS", "HEARTBEAT", "STARTED"});
   table.AlignRight({4, 5, 6});
   for (const base::json::value& value : answer->at("workers").as_array()) {
     const base::json::object& worker = value.as_object();
     table.Add({Field(worker, "id"), Field(worker, "state"), Field(worker, "type"), Field(worker, "host"),
-               Field(worker, "pid"), Field(worker, "slots"), Field(worker, "running"),
+               Field(worker, "pid"), Field(worker, "slots"), Field(worker, "running"), Leads(worker),
                Ago(Field(worker, "last_heartbeat")), Ago(Field(worker, "started_at"))});
   }
   if (table.empty()) {

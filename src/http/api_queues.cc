@@ -43,8 +43,10 @@ void AddWorkerRoutes(Router& router, Storage& storage) {
   router.Add("GET", "/api/v1/workers", [&storage](const auto&, const auto&) {
     const auto workers = storage.Workers();
     if (!workers) return ProblemResponse(workers.error());
+    const auto leaders = storage.Leaders();
+    if (!leaders) return ProblemResponse(leaders.error());
     json::array list;
-    for (const storage::WorkerRow& worker : *workers) list.push_back(WorkerJson(worker));
+    for (const storage::WorkerRow& worker : *workers) list.push_back(WorkerJson(worker, *leaders));
     return JsonResponse(json::object{{"workers", std::move(list)}});
   });
 }

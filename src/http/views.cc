@@ -271,9 +271,14 @@ json::object QueueJson(const storage::QueueRow& queue) {
           {"oldest_available", TimeOrNull(queue.oldest_available)}};
 }
 
-json::object WorkerJson(const storage::WorkerRow& worker) {
+json::object WorkerJson(const storage::WorkerRow& worker, std::span<const storage::Leadership> leaders) {
   constexpr std::string_view kStates[] = {"active", "draining", "stopped", "lost"};
   json::array kinds(worker.info.kinds.begin(), worker.info.kinds.end());
+  json::array leads;
+  for (const storage::Leadership& one : leaders) {
+    if (one.holder == worker.info.id && one.incarnation == worker.incarnation)
+      leads.push_back(json::object{{"scope", one.scope}, {"epoch", one.epoch}});
+  }
   return {{"id", worker.info.id},
           {"state", kStates[static_cast<int>(worker.state)]},
           {"type", worker.info.type},
@@ -282,6 +287,7 @@ json::object WorkerJson(const storage::WorkerRow& worker) {
           {"slots", worker.info.slots},
           {"running", worker.running},
           {"kinds", std::move(kinds)},
+          {"leads", std::move(leads)},
           {"incarnation", worker.incarnation},
           {"started_at", base::FormatTime(worker.started_at)},
           {"last_heartbeat", base::FormatTime(worker.last_heartbeat)}};
@@ -296,6 +302,10 @@ json::object RunJson(const storage::RunRow& run) {
           {"generation", run.generation},
           {"state", kStates[static_cast<int>(run.state)]},
           {"discovery_done", run.discovery_done},
+          {"leader", run.leader.empty() ? json::value(nullptr) : json::value(run.leader)},
+          {"epoch", run.leader.empty() ? json::value(nullptr) : json::value(run.epoch)},
+          {"stage_job", run.stage_job == 0 ? json::value(nullptr) : json::value(run.stage_job)},
+          {"finals_started", run.finals_started},
           {"open", run.open},
           {"counts", std::move(counts)},
           {"started_at", base::FormatTime(run.started_at)},

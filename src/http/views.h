@@ -12,7 +12,8 @@ namespace millrace::http {
 base::json::object JobJson(const Job& job);
 base::json::object AttemptJson(const Attempt& attempt);
 base::json::object QueueJson(const storage::QueueRow& queue);
-base::json::object WorkerJson(const storage::WorkerRow& worker);
+// With the scopes, of `leaders`, that it leads.
+base::json::object WorkerJson(const storage::WorkerRow& worker, std::span<const storage::Leadership> leaders);
 base::json::object RunJson(const storage::RunRow& run);
 // JSON text as a value; text that is no JSON as a string.
 base::json::value ParsedOrText(const std::string& text);

@@ -13,6 +13,7 @@
 #include "base/try.h"
 #include "engine/validate.h"
 #include "runtime/heartbeat.h"
+#include "runtime/leader.h"
 #include "runtime/maintenance.h"
 
 namespace millrace::runtime {
@@ -236,10 +237,11 @@ Result<int> Daemon::Run() {
   executor_ = std::make_unique<Executor>(storage_, handlers_, completer_, worker_, slots);
   shutdown_.OnAsk([completer = completer_] { completer->Interrupt(); });
   int cut_off = 0;
+  Leader leader(*storage_, worker_, options_);
   {
-    Heartbeat heartbeat(*storage_, worker_, *executor_, options_, *watch_,
+    Heartbeat heartbeat(*storage_, worker_, *executor_, options_, leader, *watch_,
                         [this](std::optional<Error> error) { Lose(std::move(error)); });
-    const Maintenance maintenance(*storage_, options_, *watch_);
+    const Maintenance maintenance(*storage_, options_, leader, *watch_);
     Loop();
     heartbeat.SetState(storage::WorkerState::kDraining);
     if (lost_) executor_->StopRunning(StopReason::kShutdown);
@@ -253,6 +255,7 @@ Result<int> Daemon::Run() {
     base::Log(base::Level::kError, "Outcomes could not be reported; their jobs will run again",
               {{"jobs", std::to_string(unreported_.size())}});
   }
+  if (!lost_) leader.Resign();
   if (auto stopped = storage_->StopWorker(worker_); !stopped) ShowFailure(stopped.error());
   base::Log(base::Level::kInfo, "Worker stopped", {{"worker", worker_.id}, {"cut_off", std::to_string(cut_off)}});
   // The database went away for good: that is why the worker ended.

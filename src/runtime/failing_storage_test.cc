@@ -40,9 +40,10 @@ class FailingStorage : public storage::FaultyStorage {
     return FaultyStorage::ReportAndClaim(reports, request);
   }
   Result<storage::HeartbeatReply> Heartbeat(const storage::WorkerRef& worker, storage::WorkerState state,
-                                            std::span<const storage::JobProgress> progress) override {
+                                            std::span<const storage::JobProgress> progress,
+                                            const storage::Campaign& campaign) override {
     if (auto failed = Failed({})) return fail(*failed);
-    return FaultyStorage::Heartbeat(worker, state, progress);
+    return FaultyStorage::Heartbeat(worker, state, progress, campaign);
   }
 
  private:
@@ -237,6 +238,22 @@ TEST_F(FailingStorageTest, AHandlerThatRunsLongIsNoStuckLoop) {
   finish.release();
   worker.stop();
   runs.join();
+}
+
+TEST_F(FailingStorageTest, ALeadershipIsResignedBeforeTheWorkerSaysThatItStopped) {
+  Enqueue("fine");
+  options_.max_jobs = 1;
+  Worker worker(*client_, options_);
+  std::size_t leaders = 0;
+  worker.handle_raw("fine", [&](Context&) {
+    // The first campaign is made beside the first claim.
+    while ((leaders = storage_->Leaders().value().size()) == 0) std::this_thread::yield();
+    return Outcome::done();
+  });
+  storage_->FailNext(storage::Method::kStopWorker, storage::Fault::kBefore);
+  EXPECT_EQ(worker.run().value(), 0);
+  EXPECT_EQ(leaders, 1U);
+  EXPECT_TRUE(storage_->Leaders().value().empty());
 }
 
 }  // namespace

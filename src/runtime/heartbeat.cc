@@ -14,11 +14,12 @@ constexpr Duration kQuickly = std::chrono::milliseconds(100);
 }  // namespace
 
 Heartbeat::Heartbeat(storage::Storage& storage, storage::WorkerRef worker, Executor& executor,
-                     const WorkerOptions& options, LoopWatch& watch, Lost lost)
+                     const WorkerOptions& options, Leader& leader, LoopWatch& watch, Lost lost)
     : storage_(storage),
       worker_(std::move(worker)),
       executor_(executor),
       options_(options),
+      leader_(leader),
       watch_(watch),
       lost_(std::move(lost)),
       thread_([this](const std::stop_token& stop) { Loop(stop); }) {}
@@ -30,7 +31,8 @@ void Heartbeat::TellLost(std::optional<Error> error) {
 }
 
 Result<void> Heartbeat::Beat() {
-  const auto reply = storage_.Heartbeat(worker_, state_, executor_.TakeProgress());
+  const auto asked = Leader::Clock::now();
+  const auto reply = storage_.Heartbeat(worker_, state_, executor_.TakeProgress(), leader_.campaign());
   if (!reply) {
     base::Log(base::Level::kWarn, "Heartbeat failed", {{"worker", worker_.id}, {"error", reply.error().message}});
     return fail(reply.error());
@@ -39,6 +41,7 @@ Result<void> Heartbeat::Beat() {
     base::Log(base::Level::kError, "Worker superseded: another one has its id", {{"worker", worker_.id}});
     TellLost(std::nullopt);
   }
+  if (reply->leadership) leader_.Heard(*reply->leadership, asked);
   if (!reply->cancelled.empty()) executor_.Cancel(reply->cancelled);
   return {};
 }

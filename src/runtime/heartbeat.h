@@ -1,4 +1,5 @@
-// Says, once per interval, that the worker lives, passes progress on, and learns which jobs to cancel.
+// Says, once per interval, that the worker lives, passes progress on, campaigns for maintenance, and learns which jobs
+// to cancel.
 #pragma once
 
 #include <functional>
@@ -7,6 +8,7 @@
 
 #include "runtime/executor.h"
 #include "runtime/lasting_failure.h"
+#include "runtime/leader.h"
 #include "runtime/loop_watch.h"
 
 namespace millrace::runtime {
@@ -20,7 +22,7 @@ class Heartbeat {
   // lasts, or has not been reached for so long that the worker's jobs are about to be taken from it. Runs in a thread
   // of its own until destroyed; each beat is a step in `watch`.
   Heartbeat(storage::Storage& storage, storage::WorkerRef worker, Executor& executor, const WorkerOptions& options,
-            LoopWatch& watch, Lost lost);
+            Leader& leader, LoopWatch& watch, Lost lost);
   // The state the next beats tell.
   void SetState(storage::WorkerState state) { state_ = state; }
 
@@ -34,6 +36,7 @@ class Heartbeat {
   const storage::WorkerRef worker_;
   Executor& executor_;
   const WorkerOptions options_;
+  Leader& leader_;
   LoopWatch& watch_;
   const Lost lost_;
   LastingFailure failures_;

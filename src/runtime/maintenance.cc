@@ -1,7 +1,5 @@
 #include "runtime/maintenance.h"
 
-#include <condition_variable>
-
 #include "base/log.h"
 #include "base/thread_name.h"
 
@@ -15,18 +13,21 @@ constexpr int kMostDeletedAtOnce = 10'000;
 
 }  // namespace
 
-Maintenance::Maintenance(storage::Storage& storage, const WorkerOptions& options, LoopWatch& watch)
+Maintenance::Maintenance(storage::Storage& storage, const WorkerOptions& options, Leader& leader, LoopWatch& watch)
     : storage_(storage),
       options_(options),
+      leader_(leader),
       watch_(watch),
       thread_([this](const std::stop_token& stop) { Loop(stop); }) {}
 
-void Maintenance::Rescue() {
-  const auto rescued = storage_.Rescue(options_.stale_threshold, kExpiryGrace);
-  if (!rescued) {
-    base::Log(base::Level::kWarn, "Rescue failed", {{"error", rescued.error().message}});
-    return;
-  }
+void Maintenance::Failed(std::string_view doing, const Error& error) {
+  base::Log(base::Level::kWarn, doing, {{"error", error.message}});
+  if (error.code == ErrorCode::kLeaseLost) leader_.Deposed();
+}
+
+void Maintenance::Rescue(const storage::Leadership& as) {
+  const auto rescued = storage_.Rescue(options_.stale_threshold, kExpiryGrace, as);
+  if (!rescued) return Failed("Rescue failed", rescued.error());
   for (const storage::Rescued& job : *rescued) {
     base::Log(base::Level::kWarn, "Job rescued",
               {{"job", std::to_string(job.id)},
@@ -36,28 +37,26 @@ void Maintenance::Rescue() {
   }
 }
 
-void Maintenance::Retain() {
+void Maintenance::Retain(const storage::Leadership& as) {
   const auto now = storage_.Now();
   if (!now || options_.history_retention.count() <= 0) return;
-  const auto deleted = storage_.DeleteFinished(*now - options_.history_retention, kMostDeletedAtOnce);
-  if (!deleted) base::Log(base::Level::kWarn, "Deleting old history failed", {{"error", deleted.error().message}});
+  const auto deleted = storage_.DeleteFinished(*now - options_.history_retention, kMostDeletedAtOnce, as);
+  if (!deleted) Failed("Deleting old history failed", deleted.error());
 }
 
 void Maintenance::Loop(const std::stop_token& stop) {
   base::NameThread("mr-maintain");
-  std::mutex mutex;
-  std::condition_variable_any wake;
   auto next_retention = std::chrono::steady_clock::now();
   while (!stop.stop_requested()) {
     watch_.Step(LoopWatch::Loop::kMaintenance);
-    Rescue();
-    if (std::chrono::steady_clock::now() >= next_retention) {
-      Retain();
+    const auto leadership = leader_.Lead();
+    if (leadership) Rescue(*leadership);
+    if (leadership && std::chrono::steady_clock::now() >= next_retention) {
+      Retain(*leadership);
       next_retention = std::chrono::steady_clock::now() + kRetentionInterval;
     }
     watch_.Rest(LoopWatch::Loop::kMaintenance);
-    std::unique_lock lock(mutex);
-    wake.wait_for(lock, stop, options_.heartbeat_interval, [] { return false; });
+    leader_.Wait(stop);
   }
 }
 

@@ -410,6 +410,64 @@ TEST_F(WorkerTest, ASecondStopDoesNotWaitAndReleasesWhatRuns) {
   EXPECT_EQ(Get(id).crashes, 0);
 }
 
+TEST_F(WorkerTest, AWorkerTakesOverFromASilentLeaderAndRescuesItsJob) {
+  worker_options_.stale_threshold = milliseconds(300);
+  storage::WorkerInfo info;
+  info.id = "silent";
+  const storage::WorkerRef silent = storage().RegisterWorker(info).value();
+  const std::string scope(storage::kMaintenanceScope);
+  ASSERT_TRUE(storage().Lead(silent, {scope, milliseconds(100)}).value().leads);
+  const JobId id = Enqueue("k");
+  storage::ClaimRequest claim;
+  claim.worker = silent;
+  claim.max_jobs = 1;
+  ASSERT_EQ(storage().Claim(claim).value().jobs.size(), 1U);
+  Worker worker = MakeWorker(1);
+  std::vector<storage::Leadership> leaders;
+  worker.handle_raw("k", [&](Context&) {
+    leaders = storage().Leaders().value();
+    return Outcome::done();
+  });
+  EXPECT_EQ(WorkOff(worker), 0);
+  EXPECT_EQ(Get(id).crashes, 1);
+  ASSERT_EQ(leaders.size(), 1U);
+  EXPECT_EQ(leaders[0].scope, scope);
+  EXPECT_EQ(leaders[0].holder, Get(id).worker);
+  EXPECT_EQ(leaders[0].epoch, 2);
+  EXPECT_TRUE(storage().Leaders().value().empty()) << "resigned";
+}
+
+// Whoever does not lead leaves the jobs of others alone.
+TEST_F(WorkerTest, AWorkerThatDoesNotLeadRescuesNothing) {
+  worker_options_.stale_threshold = milliseconds(300);
+  storage::WorkerInfo info;
+  info.id = "leader";
+  const storage::WorkerRef leader = storage().RegisterWorker(info).value();
+  ASSERT_TRUE(storage().Lead(leader, {std::string(storage::kMaintenanceScope), std::chrono::hours(1)}).value().leads);
+  const JobId held = Enqueue("k");
+  storage::ClaimRequest claim;
+  claim.worker = leader;
+  claim.max_jobs = 1;
+  ASSERT_EQ(storage().Claim(claim).value().jobs.size(), 1U);
+  Worker worker = MakeWorker(1);
+  worker.handle_raw("other", [&](Context&) { return Outcome::done(); });
+  worker.handle_raw("k", [&](Context&) { return Outcome::done(); });
+  std::thread runs([&] { EXPECT_EQ(WorkOff(worker), 0); });
+  // Three of its heartbeats after the leader's job could have been taken.
+  const auto beats = [&] {
+    const std::vector<storage::WorkerRow> rows = storage().Workers().value();
+    for (const auto& row : rows) {
+      if (row.info.id != "leader") return row.last_heartbeat - row.started_at;
+    }
+    return Duration(0);
+  };
+  while (beats() < milliseconds(400) && Get(held).state == JobState::kRunning) std::this_thread::yield();
+  EXPECT_EQ(Get(held).state, JobState::kRunning);
+  Enqueue("other");
+  runs.join();
+  EXPECT_EQ(Get(held).state, JobState::kRunning);
+}
+
 TEST_F(WorkerTest, WorkEnqueuedWhileItSleepsIsPickedUp) {
   Worker worker = MakeWorker(50);
   std::atomic<int> done = 0;

@@ -99,9 +99,32 @@ struct JobProgress {
   std::string message;
 };
 
+// ---- Leadership ---------------------------------------------------------------------------------
+
+// The scope of what must be done from time to time by one worker of all: rescue and retention.
+inline constexpr std::string_view kMaintenanceScope = "maintenance";
+
+// A wish to lead a scope for `ttl`, counted from the database's now. Without a scope: no wish.
+struct Campaign {
+  std::string scope;
+  Duration ttl{0};
+};
+
+// Who leads a scope. In force from the moment it was given until its time is up, its worker resigns, stops or is
+// superseded, whichever comes first.
+struct Leadership {
+  std::string scope;
+  bool leads = false;            // the worker that asked is the holder
+  std::string holder;            // its id; empty: nobody has it
+  std::int64_t incarnation = 0;  // the holder's
+  std::int64_t epoch = 0;        // one higher each time the leadership is given anew; renewals keep it
+  Duration left{0};              // until it ends unless renewed
+};
+
 struct HeartbeatReply {
-  bool superseded = false;       // stop at once: every write will be refused
-  std::vector<JobId> cancelled;  // running jobs of this worker somebody asked to cancel
+  bool superseded = false;               // stop at once: every write will be refused
+  std::vector<JobId> cancelled;          // running jobs of this worker somebody asked to cancel
+  std::optional<Leadership> leadership;  // of the scope it campaigned for; none when superseded
 };
 
 // ---- Claim --------------------------------------------------------------------------------------
@@ -233,7 +256,10 @@ struct RunRow {
   RunState state = RunState::kActive;
   bool discovery_done = false;
   int finals_started = 0;
-  std::int64_t open = 0;  // jobs not finished
+  JobId stage_job = 0;     // the latest of its discovery and final stages; 0: it was a duplicate of another run's job
+  std::string leader;      // the worker that has stage_job's lease; empty: nobody now
+  std::int64_t epoch = 0;  // that lease's token, which is given once and fences what the leader writes; 0: nobody
+  std::int64_t open = 0;   // jobs not finished
   std::int64_t counts[kJobStateCount] = {};
   Time started_at{};
   std::optional<Time> finished_at;
@@ -292,16 +318,34 @@ class Storage {
                                                 std::span<const NewJob> jobs) = 0;
 
   virtual Result<WorkerRef> RegisterWorker(const WorkerInfo& info) = 0;
+  // With a campaign, what Lead would answer comes with it, in the same round trip.
   virtual Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state,
-                                           std::span<const JobProgress> progress) = 0;
-  // The worker is gone by its own will: whatever it still held is released (not an attempt).
+                                           std::span<const JobProgress> progress, const Campaign& campaign) = 0;
+  Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state, std::span<const JobProgress> progress) {
+    return Heartbeat(worker, state, progress, {});
+  }
+  // The worker is gone by its own will: whatever it still held is released (not an attempt), its leaderships end.
   virtual Result<void> StopWorker(const WorkerRef& worker) = 0;
+
+  // Renews the worker's leadership of the scope, or takes it when nobody has it; else says who has, and writes nothing.
+  // At most one worker has it in each epoch. kLeaseLost when the worker is superseded, stopped or unknown,
+  // kInvalidArgument without a scope or a ttl.
+  virtual Result<Leadership> Lead(const WorkerRef& worker, const Campaign& campaign) = 0;
+  // Ends the worker's leadership of the scope; of another's nothing changes.
+  virtual Result<void> Resign(const WorkerRef& worker, const std::string& scope) = 0;
+  // Those in force, ordered by scope.
+  virtual Result<std::vector<Leadership>> Leaders() = 0;
 
   // Takes jobs back from workers silent for longer than `stale_threshold` (a crash each: available
   // again, or dead with error "worker lost" once crashes exceed max_crashes), and ends attempts past
   // their timeout plus `grace` (retryable after the retry policy's delay without jitter, or dead when
   // no attempts are left, with error "timeout"). A job with a cancel request becomes cancelled instead.
-  virtual Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace) = 0;
+  // `as`: done as the leader of that scope and epoch. Each of its transactions is refused (kLeaseLost) unless that is
+  // in force, and nobody else can be given the leadership between that look and its end. Without a scope anybody may.
+  virtual Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace, const Leadership& as) = 0;
+  Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace) {
+    return Rescue(stale_threshold, grace, {});
+  }
 
   // Requests by people. Cancel: jobs that are not running become cancelled at once; running ones
   // get a request that the worker's heartbeat returns. Jobs already finished are left alone.
@@ -311,8 +355,9 @@ class Storage {
   virtual Result<std::vector<JobId>> RetryDead(const JobFilter& filter) = 0;
   // Deletes dead jobs that died before `before`, and their history.
   virtual Result<std::int64_t> PurgeDead(Time before) = 0;
-  // Deletes up to `limit` completed and cancelled jobs that finished before `before`.
-  virtual Result<std::int64_t> DeleteFinished(Time before, int limit) = 0;
+  // Deletes up to `limit` completed and cancelled jobs that finished before `before`. `as`: see Rescue.
+  virtual Result<std::int64_t> DeleteFinished(Time before, int limit, const Leadership& as) = 0;
+  Result<std::int64_t> DeleteFinished(Time before, int limit) { return DeleteFinished(before, limit, {}); }
   // A paused queue's jobs are not claimed. A queue never seen before is created.
   virtual Result<void> PauseQueue(const std::string& queue, bool paused) = 0;
   virtual Result<void> ConfigureQueues(std::span<const QueueOptions> queues) = 0;

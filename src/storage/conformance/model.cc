@@ -184,9 +184,30 @@ Result<WorkerRef> MemoryStorage::RegisterWorker(const WorkerInfo& info) {
 }
 
 Result<HeartbeatReply> MemoryStorage::Heartbeat(const WorkerRef& worker, WorkerState state,
-                                                std::span<const JobProgress> progress) {
-  return Call(
-      [&](MemoryState& data, Time now) -> Result<HeartbeatReply> { return data.Beat(worker, state, progress, now); });
+                                                std::span<const JobProgress> progress, const Campaign& campaign) {
+  return Call([&](MemoryState& data, Time now) -> Result<HeartbeatReply> {
+    HeartbeatReply reply = data.Beat(worker, state, progress, now);
+    if (reply.superseded || campaign.scope.empty()) return reply;
+    auto leadership = data.Lead(worker, campaign, now);
+    if (!leadership) return fail(leadership.error());
+    reply.leadership = std::move(*leadership);
+    return reply;
+  });
+}
+
+Result<Leadership> MemoryStorage::Lead(const WorkerRef& worker, const Campaign& campaign) {
+  return Call([&](MemoryState& state, Time now) { return state.Lead(worker, campaign, now); });
+}
+
+Result<void> MemoryStorage::Resign(const WorkerRef& worker, const std::string& scope) {
+  return Call([&](MemoryState& state, Time now) -> Result<void> {
+    state.Resign(worker, scope, now);
+    return {};
+  });
+}
+
+Result<std::vector<Leadership>> MemoryStorage::Leaders() {
+  return Call([&](MemoryState& state, Time now) -> Result<std::vector<Leadership>> { return state.Leaders(now); });
 }
 
 Result<void> MemoryStorage::StopWorker(const WorkerRef& worker) {
@@ -196,8 +217,9 @@ Result<void> MemoryStorage::StopWorker(const WorkerRef& worker) {
   });
 }
 
-Result<std::vector<Rescued>> MemoryStorage::Rescue(Duration stale_threshold, Duration grace) {
+Result<std::vector<Rescued>> MemoryStorage::Rescue(Duration stale_threshold, Duration grace, const Leadership& as) {
   return Call([&](MemoryState& state, Time now) -> Result<std::vector<Rescued>> {
+    if (auto leads = state.CheckLeads(as, now); !leads) return fail(leads.error());
     return state.Rescue(stale_threshold, grace, now);
   });
 }
@@ -216,8 +238,9 @@ Result<std::int64_t> MemoryStorage::PurgeDead(Time before) {
   });
 }
 
-Result<std::int64_t> MemoryStorage::DeleteFinished(Time before, int limit) {
-  return Call([&](MemoryState& state, Time) -> Result<std::int64_t> {
+Result<std::int64_t> MemoryStorage::DeleteFinished(Time before, int limit, const Leadership& as) {
+  return Call([&](MemoryState& state, Time now) -> Result<std::int64_t> {
+    if (auto leads = state.CheckLeads(as, now); !leads) return fail(leads.error());
     return state.DeleteFinished({JobState::kCompleted, JobState::kCancelled}, before, limit);
   });
 }

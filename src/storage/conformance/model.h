@@ -43,14 +43,20 @@ class MemoryStorage : public Storage {
   Result<std::vector<Enqueued>> EmitNow(const WorkerRef& worker, JobId id, int attempt, std::int64_t token,
                                         std::span<const NewJob> jobs) override;
   Result<WorkerRef> RegisterWorker(const WorkerInfo& info) override;
-  Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state,
-                                   std::span<const JobProgress> progress) override;
+  using Storage::Heartbeat;
+  Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state, std::span<const JobProgress> progress,
+                                   const Campaign& campaign) override;
   Result<void> StopWorker(const WorkerRef& worker) override;
-  Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace) override;
+  Result<Leadership> Lead(const WorkerRef& worker, const Campaign& campaign) override;
+  Result<void> Resign(const WorkerRef& worker, const std::string& scope) override;
+  Result<std::vector<Leadership>> Leaders() override;
+  using Storage::Rescue;
+  Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace, const Leadership& as) override;
   Result<std::vector<JobId>> Cancel(const JobFilter& filter) override;
   Result<std::vector<JobId>> RetryDead(const JobFilter& filter) override;
   Result<std::int64_t> PurgeDead(Time before) override;
-  Result<std::int64_t> DeleteFinished(Time before, int limit) override;
+  using Storage::DeleteFinished;
+  Result<std::int64_t> DeleteFinished(Time before, int limit, const Leadership& as) override;
   Result<void> PauseQueue(const std::string& queue, bool paused) override;
   Result<void> ConfigureQueues(std::span<const QueueOptions> queues) override;
   Result<std::optional<Job>> GetJob(JobId id) override;

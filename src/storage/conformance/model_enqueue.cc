@@ -166,7 +166,7 @@ Result<StartedRun> MemoryState::StartRun(const RunSpec& spec, Time now) {
     if (run.row.identity != spec.identity) continue;
     if (run.row.state == RunState::kActive) {
       if (!run.row.discovery_done && OpenJobs(id) == 0) {
-        if (auto again = Emit({&spec.discovery, 1}, id, now); !again) return fail(again.error());
+        if (auto again = StartStage(runs.at(id).row, spec.discovery, now); !again) return fail(again.error());
       }
       return StartedRun{id, run.row.generation, true};
     }
@@ -180,8 +180,15 @@ Result<StartedRun> MemoryState::StartRun(const RunSpec& spec, Time now) {
   row.generation = generation + 1;
   row.started_at = now;
   runs[row.id] = RunRecord{row, spec.finals};
-  if (auto emitted = Emit({&spec.discovery, 1}, row.id, now); !emitted) return fail(emitted.error());
+  if (auto started = StartStage(runs.at(row.id).row, spec.discovery, now); !started) return fail(started.error());
   return StartedRun{row.id, row.generation, false};
+}
+
+Result<void> MemoryState::StartStage(RunRow& run, const NewJob& job, Time now) {
+  const auto emitted = Emit({&job, 1}, run.id, now);
+  if (!emitted) return fail(emitted.error());
+  run.stage_job = emitted->at(0).duplicate ? 0 : emitted->at(0).id;
+  return {};
 }
 
 std::int64_t MemoryState::OpenJobs(RunId run) const {
@@ -195,7 +202,7 @@ void MemoryState::SettleRuns(Time now) {
     while (run.row.state == RunState::kActive && run.row.discovery_done && OpenJobs(id) == 0) {
       if (static_cast<std::size_t>(run.row.finals_started) < run.finals.size()) {
         const NewJob& final = run.finals[static_cast<std::size_t>(run.row.finals_started++)];
-        (void)Emit({&final, 1}, id, now);  // was checked when the run started
+        (void)StartStage(run.row, final, now);  // was checked when the run started
       } else {
         run.row.state = RunState::kCompleted;
         run.row.finished_at = now;
@@ -224,6 +231,9 @@ RunRow MemoryState::Row(const RunRecord& run) const {
   row.open = OpenJobs(row.id);
   for (const auto& [id, record] : jobs) {
     if (record.job.run_id == row.id) ++row.counts[static_cast<int>(record.job.state)];
+    if (id != row.stage_job || record.job.state != JobState::kRunning) continue;
+    row.leader = record.job.worker;
+    row.epoch = record.token;
   }
   return row;
 }

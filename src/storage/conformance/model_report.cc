@@ -130,6 +130,7 @@ bool MemoryState::IsCurrent(const WorkerRef& worker) const {
 
 Result<WorkerRef> MemoryState::Register(const WorkerInfo& info, Time now) {
   if (info.id.empty()) return fail(ErrorCode::kInvalidArgument, "a worker needs an id");
+  EndLeaderships(info.id, now);
   WorkerRecord& worker = workers[info.id];
   worker.row.info = info;
   ++worker.row.incarnation;
@@ -165,6 +166,7 @@ HeartbeatReply MemoryState::Beat(const WorkerRef& worker, WorkerState state, std
 void MemoryState::Stop(const WorkerRef& worker, Time now) {
   if (!IsCurrent(worker)) return;
   workers.at(worker.id).row.state = WorkerState::kStopped;
+  EndLeaderships(worker.id, now);
   for (auto& [id, record] : jobs) {
     const bool mine = record.job.worker == worker.id && record.incarnation == worker.incarnation;
     if (!mine || record.job.state != JobState::kRunning) continue;
@@ -173,6 +175,60 @@ void MemoryState::Stop(const WorkerRef& worker, Time now) {
   }
   SettleDependents(now);
   SettleRuns(now);
+}
+
+// ---- Leadership ----
+
+Result<Leadership> MemoryState::Lead(const WorkerRef& worker, const Campaign& campaign, Time now) {
+  if (campaign.scope.empty() || campaign.ttl <= Duration(0))
+    return fail(ErrorCode::kInvalidArgument, "a leadership needs a scope and a ttl");
+  if (!IsCurrent(worker)) return fail(ErrorCode::kLeaseLost, "worker " + worker.id + " is superseded or has stopped");
+  LeaderRecord& leader = leaders[campaign.scope];
+  const bool mine = leader.holder.id == worker.id && leader.holder.incarnation == worker.incarnation;
+  const bool in_force = now < leader.until;
+  if (!mine && in_force) {
+    return Leadership{campaign.scope,    false, leader.holder.id, leader.holder.incarnation, leader.epoch,
+                      leader.until - now};
+  }
+  if (!in_force) ++leader.epoch;
+  leader.holder = worker;
+  leader.until = now + campaign.ttl;
+  return Leadership{campaign.scope, true, worker.id, worker.incarnation, leader.epoch, campaign.ttl};
+}
+
+void MemoryState::Resign(const WorkerRef& worker, const std::string& scope, Time now) {
+  const auto found = leaders.find(scope);
+  if (found == leaders.end()) return;
+  LeaderRecord& leader = found->second;
+  if (leader.holder.id == worker.id && leader.holder.incarnation == worker.incarnation)
+    leader.until = std::min(leader.until, now);
+}
+
+void MemoryState::EndLeaderships(const std::string& worker, Time now) {
+  for (auto& [scope, leader] : leaders) {
+    if (leader.holder.id == worker) leader.until = std::min(leader.until, now);
+  }
+}
+
+std::vector<Leadership> MemoryState::Leaders(Time now) const {
+  std::vector<Leadership> rows;
+  for (const auto& [scope, leader] : leaders) {
+    if (now >= leader.until) continue;
+    rows.push_back({scope, false, leader.holder.id, leader.holder.incarnation, leader.epoch, leader.until - now});
+  }
+  return rows;
+}
+
+Result<void> MemoryState::CheckLeads(const Leadership& as, Time now) const {
+  if (as.scope.empty()) return {};
+  const auto found = leaders.find(as.scope);
+  if (found != leaders.end()) {
+    const LeaderRecord& leader = found->second;
+    if (leader.holder.id == as.holder && leader.holder.incarnation == as.incarnation && leader.epoch == as.epoch &&
+        now < leader.until)
+      return {};
+  }
+  return fail(ErrorCode::kLeaseLost, "the leadership of '" + as.scope + "' is lost");
 }
 
 // ---- Requests by people ----

@@ -37,8 +37,14 @@ struct WorkerRecord {
   std::map<std::int64_t, std::map<std::string, Duration>> timeouts;  // of kinds, by incarnation
 };
 
+struct LeaderRecord {
+  WorkerRef holder;
+  std::int64_t epoch = 0;
+  Time until{};
+};
+
 struct RunRecord {
-  RunRow row;  // open and counts are counted when asked for
+  RunRow row;  // open, counts and leader are looked up when asked for
   std::vector<NewJob> finals;
 };
 
@@ -70,6 +76,12 @@ class MemoryState {
   void Stop(const WorkerRef& worker, Time now);
   std::vector<Rescued> Rescue(Duration stale_threshold, Duration grace, Time now);
 
+  Result<Leadership> Lead(const WorkerRef& worker, const Campaign& campaign, Time now);
+  void Resign(const WorkerRef& worker, const std::string& scope, Time now);
+  [[nodiscard]] std::vector<Leadership> Leaders(Time now) const;
+  // Refuses what is said to be done as a leader that leads no more.
+  [[nodiscard]] Result<void> CheckLeads(const Leadership& as, Time now) const;
+
   std::vector<JobId> Cancel(const JobFilter& filter, Time now);
   std::vector<JobId> RetryDead(const JobFilter& filter, Time now);
   std::int64_t DeleteFinished(const std::set<JobState>& states, Time before, std::int64_t limit);
@@ -90,6 +102,7 @@ class MemoryState {
   std::map<std::string, QueueRecord> queues;
   std::map<std::string, WorkerRecord> workers;
   std::map<RunId, RunRecord> runs;
+  std::map<std::string, LeaderRecord> leaders;  // by scope
   std::set<std::string> kinds;
 
  private:
@@ -127,6 +140,8 @@ class MemoryState {
   [[nodiscard]] bool IsExpired(const JobRecord& record, Duration grace, Time now) const;
 
   [[nodiscard]] std::int64_t OpenJobs(RunId run) const;
+  Result<void> StartStage(RunRow& run, const NewJob& job, Time now);
+  void EndLeaderships(const std::string& worker, Time now);
 
   std::set<JobId> finished_;  // in this call, their dependents not yet told
   JobId last_job_ = 0;

@@ -240,6 +240,9 @@ void Pair::CompareRuns() {
     Same(name, "discovery_done", a.discovery_done, b.discovery_done);
     Same(name, "finals_started", a.finals_started, b.finals_started);
     Same(name, "open", a.open, b.open);
+    Same(name, "stage_job", a.stage_job == 0 ? 0 : jobs.ToModel(a.stage_job), b.stage_job);
+    Same(name, "leader", a.leader, b.leader);
+    Same(name, "epoch", a.epoch != 0, b.epoch != 0);
     Same(name, "started_at", a.started_at, b.started_at);
     Same(name, "finished_at", a.finished_at, b.finished_at);
     for (int s = 0; s < kJobStateCount; ++s) {

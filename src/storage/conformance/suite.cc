@@ -14,6 +14,7 @@ void LinkRescueSuite();
 void LinkPeopleSuite();
 void LinkDependenciesSuite();
 void LinkRunsSuite();
+void LinkLeadersSuite();
 void LinkThreadsSuite();
 void LinkTransactionsSuite();
 void LinkRandomSuite();
@@ -29,6 +30,7 @@ bool LinkSuite() {
   LinkPeopleSuite();
   LinkDependenciesSuite();
   LinkRunsSuite();
+  LinkLeadersSuite();
   LinkThreadsSuite();
   LinkTransactionsSuite();
   LinkRandomSuite();

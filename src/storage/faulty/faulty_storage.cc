@@ -10,7 +10,7 @@ constexpr std::array<std::string_view, kMethodCount> kNames = {
     "Now",       "Enqueue",   "WaitForWork",    "Claim",      "ReportOutcomes",  "ReportAndClaim", "Transact",
     "Read",      "EmitNow",   "RegisterWorker", "Heartbeat",  "StopWorker",      "Rescue",         "Cancel",
     "RetryDead", "PurgeDead", "DeleteFinished", "PauseQueue", "ConfigureQueues", "Look",           "StartRun",
-    "CancelRun"};
+    "CancelRun", "Lead",      "Resign"};
 
 }  // namespace
 
@@ -116,16 +116,28 @@ Result<WorkerRef> FaultyStorage::RegisterWorker(const WorkerInfo& info) {
 }
 
 Result<HeartbeatReply> FaultyStorage::Heartbeat(const WorkerRef& worker, WorkerState state,
-                                                std::span<const JobProgress> progress) {
-  return Through(Method::kHeartbeat, [&] { return inner_->Heartbeat(worker, state, progress); });
+                                                std::span<const JobProgress> progress, const Campaign& campaign) {
+  return Through(Method::kHeartbeat, [&] { return inner_->Heartbeat(worker, state, progress, campaign); });
+}
+
+Result<Leadership> FaultyStorage::Lead(const WorkerRef& worker, const Campaign& campaign) {
+  return Through(Method::kLead, [&] { return inner_->Lead(worker, campaign); });
+}
+
+Result<void> FaultyStorage::Resign(const WorkerRef& worker, const std::string& scope) {
+  return Through(Method::kResign, [&] { return inner_->Resign(worker, scope); });
+}
+
+Result<std::vector<Leadership>> FaultyStorage::Leaders() {
+  return Through(Method::kLook, [&] { return inner_->Leaders(); });
 }
 
 Result<void> FaultyStorage::StopWorker(const WorkerRef& worker) {
   return Through(Method::kStopWorker, [&] { return inner_->StopWorker(worker); });
 }
 
-Result<std::vector<Rescued>> FaultyStorage::Rescue(Duration stale_threshold, Duration grace) {
-  return Through(Method::kRescue, [&] { return inner_->Rescue(stale_threshold, grace); });
+Result<std::vector<Rescued>> FaultyStorage::Rescue(Duration stale_threshold, Duration grace, const Leadership& as) {
+  return Through(Method::kRescue, [&] { return inner_->Rescue(stale_threshold, grace, as); });
 }
 
 Result<std::vector<JobId>> FaultyStorage::Cancel(const JobFilter& filter) {
@@ -140,8 +152,8 @@ Result<std::int64_t> FaultyStorage::PurgeDead(Time before) {
   return Through(Method::kPurgeDead, [&] { return inner_->PurgeDead(before); });
 }
 
-Result<std::int64_t> FaultyStorage::DeleteFinished(Time before, int limit) {
-  return Through(Method::kDeleteFinished, [&] { return inner_->DeleteFinished(before, limit); });
+Result<std::int64_t> FaultyStorage::DeleteFinished(Time before, int limit, const Leadership& as) {
+  return Through(Method::kDeleteFinished, [&] { return inner_->DeleteFinished(before, limit, as); });
 }
 
 Result<void> FaultyStorage::PauseQueue(const std::string& queue, bool paused) {

@@ -1,5 +1,5 @@
 // The driver's class, shared by the files that implement its methods, in the order of a job's life: enqueue.cc,
-// claim.cc, wait.cc, report.cc, workers.cc, rescue.cc, requests.cc, inspect.cc, runs.cc.
+// claim.cc, wait.cc, report.cc, workers.cc, leaders.cc, rescue.cc, requests.cc, inspect.cc, runs.cc.
 //
 // It keeps no state that matters: what is in memory (turns between lanes, who is idle) may be lost at any moment.
 // Thread-safe: each call takes a connection of its own from the pool.
@@ -39,14 +39,20 @@ class Driver : public Storage {
   Result<std::vector<Enqueued>> EmitNow(const WorkerRef& worker, JobId id, int attempt, std::int64_t token,
                                         std::span<const NewJob> jobs) override;
   Result<WorkerRef> RegisterWorker(const WorkerInfo& info) override;
-  Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state,
-                                   std::span<const JobProgress> progress) override;
+  using Storage::Heartbeat;
+  Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state, std::span<const JobProgress> progress,
+                                   const Campaign& campaign) override;
   Result<void> StopWorker(const WorkerRef& worker) override;
-  Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace) override;
+  Result<Leadership> Lead(const WorkerRef& worker, const Campaign& campaign) override;
+  Result<void> Resign(const WorkerRef& worker, const std::string& scope) override;
+  Result<std::vector<Leadership>> Leaders() override;
+  using Storage::Rescue;
+  Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace, const Leadership& as) override;
   Result<std::vector<JobId>> Cancel(const JobFilter& filter) override;
   Result<std::vector<JobId>> RetryDead(const JobFilter& filter) override;
   Result<std::int64_t> PurgeDead(Time before) override;
-  Result<std::int64_t> DeleteFinished(Time before, int limit) override;
+  using Storage::DeleteFinished;
+  Result<std::int64_t> DeleteFinished(Time before, int limit, const Leadership& as) override;
   Result<void> PauseQueue(const std::string& queue, bool paused) override;
   Result<void> ConfigureQueues(std::span<const QueueOptions> queues) override;
   Result<std::optional<Job>> GetJob(JobId id) override;
@@ -112,6 +118,12 @@ class Driver : public Storage {
   static Params ReportParams(const WorkerRef& worker, std::span<const Report> reports,
                              const std::vector<bool>& refused);
   static Accepted ReadAccepted(const ResultSet& rows, const std::vector<bool>& refused, std::vector<RunId>& finished);
+
+  // ---- leaders.cc
+  static Params CampaignParams(const WorkerRef& worker, const Campaign& campaign);
+  static Leadership ReadLeadership(const Campaign& campaign, const ResultSet::Row& row);
+  // One statement in a transaction of its own, refused when it is said to be done as a leader that leads no more.
+  Result<ResultSet> RunAs(const Leadership& as, const Query& query, const Params& params);
 
   // ---- rescue.cc
   struct Verdicts;

@@ -79,5 +79,27 @@ TEST_F(DriverTest, AReportWhoseAnswerWasLostCountsOnce) {
   EXPECT_EQ(Must(driver->GetJob(id))->state, JobState::kCompleted);
 }
 
+// What the leader is at when its time runs out ends before another leads.
+TEST_F(DriverTest, NobodyTakesOverInTheMiddleOfTheLeadersWrite) {
+  auto driver = Through(ServerPort());
+  const WorkerRef first = Must(driver->RegisterWorker({.id = "first"}));
+  const WorkerRef second = Must(driver->RegisterWorker({.id = "second"}));
+  const Campaign campaign{"scope", std::chrono::minutes(1)};
+  const std::int64_t epoch = Must(driver->Lead(first, campaign)).epoch;
+  auto write = Open();
+  Must(write->Begin());
+  Must(write->Script("SELECT millrace.lead_in('scope', 'first', " + std::to_string(first.incarnation) + ", " +
+                     std::to_string(epoch) + ")"));
+  EXPECT_EQ(Must(driver->Lead(first, campaign)).epoch, epoch) << "it can be renewed meanwhile";
+  Must(driver->Resign(first, "scope"));
+  const Leadership early = Must(driver->Lead(second, campaign));
+  EXPECT_FALSE(early.leads);
+  EXPECT_EQ(early.holder, "");
+  Must(write->Commit());
+  const Leadership taken = Must(driver->Lead(second, campaign));
+  EXPECT_TRUE(taken.leads);
+  EXPECT_EQ(taken.epoch, epoch + 1);
+}
+
 }  // namespace
 }  // namespace millrace::storage::postgres

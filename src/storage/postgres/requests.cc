@@ -66,12 +66,12 @@ Result<std::int64_t> Driver::PurgeDead(Time before) {
   }
 }
 
-Result<std::int64_t> Driver::DeleteFinished(Time before, int limit) {
-  MILLRACE_TRY(Run(statements_.make_history_partitions, Params().Int4(3)));
+Result<std::int64_t> Driver::DeleteFinished(Time before, int limit, const Leadership& as) {
+  MILLRACE_TRY(RunAs(as, statements_.make_history_partitions, Params().Int4(3)));
   std::int64_t deleted = 0;
   while (deleted < limit) {
     const int piece = static_cast<int>(std::min<std::int64_t>(kPiece, limit - deleted));
-    MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.delete_finished, Params().Time(before).Int4(piece)));
+    MILLRACE_ASSIGN(const ResultSet rows, RunAs(as, statements_.delete_finished, Params().Time(before).Int4(piece)));
     deleted += rows.row(0).integer(0);
     if (rows.row(0).integer(0) < piece) break;
   }

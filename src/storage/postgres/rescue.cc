@@ -68,7 +68,7 @@ Driver::Verdicts Driver::JudgeRescued(const ResultSet& rows) {
   return verdicts;
 }
 
-Result<std::vector<Rescued>> Driver::Rescue(Duration stale_threshold, Duration grace) {
+Result<std::vector<Rescued>> Driver::Rescue(Duration stale_threshold, Duration grace, const Leadership& as) {
   MILLRACE_ASSIGN(const ResultSet rows,
                   Run(statements_.to_rescue, Params().Int(stale_threshold.count()).Int(grace.count())));
   const Verdicts verdicts = JudgeRescued(rows);
@@ -76,14 +76,14 @@ Result<std::vector<Rescued>> Driver::Rescue(Duration stale_threshold, Duration g
   params.Int(stale_threshold.count()).Bools(verdicts.silent).Ints(verdicts.ids).Int4s(verdicts.attempts);
   params.Ints(verdicts.tokens).Int2s(verdicts.states).Ints(verdicts.delays).Int4s(verdicts.uncounted);
   params.Int4s(verdicts.crashed).NullableTexts(verdicts.outcomes).NullableTexts(verdicts.errors);
-  MILLRACE_ASSIGN(const ResultSet taken, Run(statements_.rescue, params));
+  MILLRACE_ASSIGN(const ResultSet taken, RunAs(as, statements_.rescue, params));
   const std::string_view flags = taken.row(0).text(0);
   std::vector<Rescued> rescued;
   for (std::size_t i = 0; i < verdicts.rescued.size() && i < flags.size(); ++i) {
     if (flags[i] == '1') rescued.push_back(verdicts.rescued[i]);
   }
   MILLRACE_TRY(AdvanceRuns(verdicts.runs));
-  MILLRACE_TRY(Run(statements_.maintain, Params()));
+  MILLRACE_TRY(RunAs(as, statements_.maintain, Params()));
   return rescued;
 }
 

@@ -42,6 +42,9 @@ RunRow ReadRun(const ResultSet::Row& row) {
   run.started_at = row.time(8);
   if (!row.is_null(9)) run.finished_at = row.time(9);
   for (int s = 0; s < kJobStateCount; ++s) run.counts[s] = row.integer(10 + s);
+  run.stage_job = row.integer(20);
+  run.leader = row.text(21);
+  run.epoch = row.integer(22);
   // Those that became due since they were counted.
   const std::int64_t scheduled = row.integer(18);
   const std::int64_t retryable = row.integer(19);

@@ -75,6 +75,8 @@ Statements::Statements(std::string_view schema) {
   set(not_idle, "not_idle", queries::kNotIdle);
   set(lead, "lead", queries::kLead);
   set(resign, "resign", queries::kResign);
+  set(lead_in, "lead_in", queries::kLeadIn);
+  set(leaders, "leaders", queries::kLeaders);
 }
 
 }  // namespace millrace::storage::postgres

@@ -22,7 +22,7 @@ struct Statements {
   Query cancel_jobs, retry_dead, purge_dead, delete_finished, pause_queue, configure_queue, wake_all;
   Query attempts, lane_counts, queues, oldest_available, workers, known_kinds;
   Query start_run, runs, cancel_run, cancel_open_jobs;
-  Query declare_idle, look, not_idle, lead, resign;
+  Query declare_idle, look, not_idle, lead, resign, lead_in, leaders;
 };
 
 }  // namespace millrace::storage::postgres

@@ -28,7 +28,7 @@ Result<WorkerRef> Driver::RegisterWorker(const WorkerInfo& info) {
 }
 
 Result<HeartbeatReply> Driver::Heartbeat(const WorkerRef& worker, WorkerState state,
-                                         std::span<const JobProgress> progress) {
+                                         std::span<const JobProgress> progress, const Campaign& campaign) {
   std::vector<std::int64_t> ids;
   std::vector<std::int32_t> attempts;
   std::vector<std::int64_t> tokens;
@@ -48,11 +48,15 @@ Result<HeartbeatReply> Driver::Heartbeat(const WorkerRef& worker, WorkerState st
   Params params;
   params.Text(worker.id).Int(worker.incarnation).Int2(static_cast<std::int16_t>(state)).Ints(ids).Int4s(attempts);
   params.Ints(tokens).Texts(std::span<const std::string>(fractions)).Texts(std::span<const std::string>(messages));
-  MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.heartbeat, params));
+  const Params wish = CampaignParams(worker, campaign);
+  std::vector<Call> calls = {{&statements_.heartbeat, &params}};
+  if (!campaign.scope.empty()) calls.push_back({&statements_.lead, &wish});
+  MILLRACE_ASSIGN(const std::vector<ResultSet> results, RunTogether(calls));
   ReleaseLost(worker);
   HeartbeatReply reply;
-  reply.superseded = rows.row(0).boolean(0);
-  reply.cancelled = ParseIds(rows.row(0).text(1));
+  reply.superseded = results.front().row(0).boolean(0);
+  reply.cancelled = ParseIds(results.front().row(0).text(1));
+  if (!reply.superseded && calls.size() > 1) reply.leadership = ReadLeadership(campaign, results.back().row(0));
   return reply;
 }
 

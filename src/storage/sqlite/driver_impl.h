@@ -1,5 +1,6 @@
 // The driver's class, shared by the files that implement its methods: enqueue.cc, claim.cc, report.cc, workers.cc,
-// rescue.cc, requests.cc, inspect.cc and runs.cc, in the order of a job's life; dependencies.cc for jobs that wait.
+// leaders.cc, rescue.cc, requests.cc, inspect.cc and runs.cc, in the order of a job's life; dependencies.cc for jobs
+// that wait.
 //
 // Every public method locks writer_mutex_ (or reader_mutex_) once; private ones expect it held. A write is
 // InTransaction: BEGIN IMMEDIATE, the body, Flush (counters, partition heads, runs), COMMIT.
@@ -39,14 +40,20 @@ class Driver : public Storage {
   Result<std::vector<Enqueued>> EmitNow(const WorkerRef& worker, JobId id, int attempt, std::int64_t token,
                                         std::span<const NewJob> jobs) override;
   Result<WorkerRef> RegisterWorker(const WorkerInfo& info) override;
-  Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state,
-                                   std::span<const JobProgress> progress) override;
+  using Storage::Heartbeat;
+  Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state, std::span<const JobProgress> progress,
+                                   const Campaign& campaign) override;
   Result<void> StopWorker(const WorkerRef& worker) override;
-  Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace) override;
+  Result<Leadership> Lead(const WorkerRef& worker, const Campaign& campaign) override;
+  Result<void> Resign(const WorkerRef& worker, const std::string& scope) override;
+  Result<std::vector<Leadership>> Leaders() override;
+  using Storage::Rescue;
+  Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace, const Leadership& as) override;
   Result<std::vector<JobId>> Cancel(const JobFilter& filter) override;
   Result<std::vector<JobId>> RetryDead(const JobFilter& filter) override;
   Result<std::int64_t> PurgeDead(Time before) override;
-  Result<std::int64_t> DeleteFinished(Time before, int limit) override;
+  using Storage::DeleteFinished;
+  Result<std::int64_t> DeleteFinished(Time before, int limit, const Leadership& as) override;
   Result<void> PauseQueue(const std::string& queue, bool paused) override;
   Result<void> ConfigureQueues(std::span<const QueueOptions> queues) override;
   Result<std::optional<Job>> GetJob(JobId id) override;
@@ -136,6 +143,19 @@ class Driver : public Storage {
   Result<void> AddAttempt(JobId id, const RunningJob& job, std::string_view outcome, std::string_view error, Time now);
   Result<void> DropLeases();
 
+  // ---- leaders.cc
+  struct LeaderState {
+    WorkerRef holder;
+    std::int64_t epoch = 0;
+    Time until{};
+    [[nodiscard]] bool Holds(const WorkerRef& worker, Time now) const;
+  };
+  Result<LeaderState> LeaderAfter(const WorkerRef& worker, const Campaign& campaign, Time now);
+  Leadership KeepLeader(const WorkerRef& worker, const std::string& scope, const LeaderState& leader, Time now);
+  // Refuses what is said to be done as a leader that leads no more.
+  [[nodiscard]] Result<void> CheckLeads(const Leadership& as, Time now) const;
+  void EndLeaderships(const std::string& worker, Time now);
+
   // ---- rescue.cc
   Result<Rescued> RescueCrashed(JobId id, Time now);
   Result<Rescued> RescueExpired(JobId id, Time now);
@@ -152,6 +172,8 @@ class Driver : public Storage {
   Result<void> FlushRun(RunId id, const RunDelta& delta);
   Result<void> AdvanceRun(RunId id);
   Result<void> ResumeDiscovery(RunId id, const NewJob& discovery);
+  // Enqueues a stage's job, which the run then has as its stage_job.
+  Result<void> StartStage(RunId id, const NewJob& stage);
 
   // ---- inspect.cc
   // Readers see jobs as available from the moment they are due, whether or not a claim has looked since.
@@ -164,6 +186,7 @@ class Driver : public Storage {
   std::mutex writer_mutex_;
   std::unique_ptr<Database> writer_;
   State state_;
+  std::map<std::string, LeaderState> leaders_;  // by scope
   engine::FairShare fair_share_;
   std::vector<std::int64_t> emptied_leases_;  // of the transaction under way
   bool must_reload_ = false;                  // a transaction failed after it had changed the state in memory

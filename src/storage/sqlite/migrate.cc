@@ -19,6 +19,7 @@ constexpr std::array kMigrations = {
     Migration{1, "engine", migrations::k001EngineUp, migrations::k001EngineDown, true},
     Migration{2, "documents", migrations::k002DocumentsUp, migrations::k002DocumentsDown, true},
     Migration{3, "dependencies", migrations::k003DependenciesUp, migrations::k003DependenciesDown, true},
+    Migration{4, "leaders", migrations::k004LeadersUp, migrations::k004LeadersDown, true},
 };
 
 Result<std::int64_t> ReadNumber(Database& database, std::string_view sql) {

@@ -131,13 +131,14 @@ Result<std::int64_t> Driver::PurgeDead(Time before) {
   }
 }
 
-Result<std::int64_t> Driver::DeleteFinished(Time before, int limit) {
+Result<std::int64_t> Driver::DeleteFinished(Time before, int limit, const Leadership& as) {
   constexpr int kPiece = 1000;  // rows looked at per transaction
   std::int64_t deleted = 0;
   JobId at = 0;
   while (deleted < limit) {
     const std::lock_guard lock(writer_mutex_);
     int seen = 0;
+    MILLRACE_TRY(CheckLeads(as, clock_.Now()));
     MILLRACE_TRY(InTransaction([&]() -> Result<void> {
       std::vector<JobId> ids;
       const std::array<SqlValue, 2> values = {at, std::int64_t{kPiece}};

@@ -95,11 +95,12 @@ std::vector<JobId> Driver::JobsPastDeadline(Duration grace, Time now) {
   return jobs;
 }
 
-Result<std::vector<Rescued>> Driver::Rescue(Duration stale_threshold, Duration grace) {
+Result<std::vector<Rescued>> Driver::Rescue(Duration stale_threshold, Duration grace, const Leadership& as) {
   std::vector<Rescued> rescued;
   const std::lock_guard lock(writer_mutex_);
   MILLRACE_TRY(InTransaction([&]() -> Result<void> {
     const Time now = clock_.Now();
+    MILLRACE_TRY(CheckLeads(as, now));
     for (const JobId id : JobsOfSilentWorkers(stale_threshold, now)) {
       MILLRACE_ASSIGN(Rescued one, RescueCrashed(id, now));
       rescued.push_back(std::move(one));

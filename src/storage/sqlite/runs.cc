@@ -58,6 +58,9 @@ RunRow ReadRun(const SqlRow& row) {
   run.open = row.integer(8);
   run.started_at = FromMicros(row.integer(9));
   if (!row.is_null(10)) run.finished_at = FromMicros(row.integer(10));
+  run.stage_job = row.is_null(11) ? 0 : row.integer(11);
+  if (!row.is_null(12)) run.leader = row.text(12);
+  run.epoch = row.is_null(13) ? 0 : row.integer(13);
   return run;
 }
 
@@ -124,8 +127,14 @@ Result<void> Driver::AdvanceRun(RunId id) {
   MILLRACE_TRY(start->Bind(id).Run());
   const NewJob final = FromObject(list[static_cast<std::size_t>(started)].as_object());
   state_.runs[id];  // looked at again even when the job turns out to be a duplicate
-  MILLRACE_TRY(EmitJobs({&final, 1}, id));
-  return {};
+  return StartStage(id, final);
+}
+
+Result<void> Driver::StartStage(RunId id, const NewJob& stage) {
+  MILLRACE_ASSIGN(const std::vector<Enqueued> enqueued, EmitJobs({&stage, 1}, id));
+  const Enqueued& job = enqueued.front();
+  MILLRACE_ASSIGN(Statement * set, writer_->Prepare(queries::kSetStageJob));
+  return set->Bind(id, job.duplicate ? std::optional<JobId>() : std::optional(job.id)).Run();
 }
 
 Result<void> Driver::ResumeDiscovery(RunId id, const NewJob& discovery) {
@@ -136,7 +145,7 @@ Result<void> Driver::ResumeDiscovery(RunId id, const NewJob& discovery) {
     MILLRACE_ASSIGN(const bool found, progress->Bind(id).Step());
     stalled = found && progress->integer(1) == 0 && progress->integer(3) == 0;
   }
-  if (stalled) MILLRACE_TRY(EmitJobs({&discovery, 1}, id));
+  if (stalled) MILLRACE_TRY(StartStage(id, discovery));
   return {};
 }
 
@@ -165,8 +174,7 @@ Result<StartedRun> Driver::StartRun(const RunSpec& spec) {
                             std::string_view(spec.spec), std::string_view(finals_text), Micros(clock_.Now()))
                      .Run());
     started.id = sqlite3_last_insert_rowid(writer_->handle());
-    MILLRACE_TRY(EmitJobs({&spec.discovery, 1}, started.id));
-    return {};
+    return StartStage(started.id, spec.discovery);
   }));
   return started;
 }

@@ -29,19 +29,21 @@ Result<WorkerRef> Driver::RegisterWorker(const WorkerInfo& info) {
     }
     return {};
   }));
+  EndLeaderships(info.id, clock_.Now());
   return worker;
 }
 
 Result<HeartbeatReply> Driver::Heartbeat(const WorkerRef& worker, WorkerState state,
-                                         std::span<const JobProgress> progress) {
+                                         std::span<const JobProgress> progress, const Campaign& campaign) {
   HeartbeatReply reply;
   const std::lock_guard lock(writer_mutex_);
   if (!CheckWorker(worker)) {
     reply.superseded = true;
     return reply;
   }
+  const Time now = clock_.Now();
+  LeaderState leader;
   MILLRACE_TRY(InTransaction([&]() -> Result<void> {
-    const Time now = clock_.Now();
     MILLRACE_ASSIGN(Statement * beat, writer_->Prepare(queries::kHeartbeat));
     MILLRACE_TRY(beat->Bind(worker.incarnation, Micros(now), static_cast<int>(state)).Run());
     state_.touched = true;
@@ -53,8 +55,11 @@ Result<HeartbeatReply> Driver::Heartbeat(const WorkerRef& worker, WorkerState st
       if (FindLease(worker, step.id, step.attempt, step.token) == nullptr) continue;
       MILLRACE_TRY(put->Bind(step.id, step.fraction, std::string_view(step.message)).Run());
     }
+    if (campaign.scope.empty()) return {};
+    MILLRACE_ASSIGN(leader, LeaderAfter(worker, campaign, now));
     return {};
   }));
+  if (!campaign.scope.empty()) reply.leadership = KeepLeader(worker, campaign.scope, leader, now);
   for (const auto& [id, job] : state_.running) {
     if (job.cancel_requested && IncarnationOf(job.token) == worker.incarnation) reply.cancelled.push_back(id);
   }
@@ -65,8 +70,8 @@ Result<HeartbeatReply> Driver::Heartbeat(const WorkerRef& worker, WorkerState st
 Result<void> Driver::StopWorker(const WorkerRef& worker) {
   const std::lock_guard lock(writer_mutex_);
   if (!CheckWorker(worker)) return {};
-  return InTransaction([&]() -> Result<void> {
-    const Time now = clock_.Now();
+  const Time now = clock_.Now();
+  MILLRACE_TRY(InTransaction([&]() -> Result<void> {
     std::vector<std::pair<JobId, RunningJob>> held;
     for (const auto& [id, job] : state_.running) {
       if (IncarnationOf(job.token) == worker.incarnation) held.emplace_back(id, job);
@@ -79,7 +84,9 @@ Result<void> Driver::StopWorker(const WorkerRef& worker) {
     state_.workers.at(worker.incarnation).state = WorkerState::kStopped;
     MILLRACE_ASSIGN(Statement * set, writer_->Prepare(queries::kSetWorkerState));
     return set->Bind(worker.incarnation, static_cast<int>(WorkerState::kStopped)).Run();
-  });
+  }));
+  EndLeaderships(worker.id, now);
+  return {};
 }
 
 }  // namespace millrace::storage::sqlite

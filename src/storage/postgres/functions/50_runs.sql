@@ -1,9 +1,9 @@
 -- Runs: their open work is counted in the transactions that change it, and their final stages start exactly once.
 
--- Enqueues one job template of a run.
-CREATE OR REPLACE FUNCTION @schema@.insert_stage(of_run bigint, stage json) RETURNS void
+-- Enqueues one job template of a run; its id, or NULL when it is a duplicate of another run's job.
+CREATE OR REPLACE FUNCTION @schema@.insert_stage(of_run bigint, stage json) RETURNS bigint
 LANGUAGE sql SET search_path = @schema@, pg_catalog AS $$
-  SELECT insert_jobs(
+  SELECT CASE WHEN NOT duplicate THEN id END FROM insert_jobs(
     ARRAY[stage ->> 'kind'], ARRAY[stage ->> 'args'], ARRAY[stage ->> 'queue'],
     ARRAY[(stage ->> 'priority')::smallint],
     ARRAY['epoch'::timestamptz + (stage ->> 'run_at')::bigint * interval '1 microsecond'],
@@ -26,8 +26,8 @@ BEGIN
     -- A final stage may turn out to be a duplicate: then the next one's turn has come.
     WHILE r.state = 0 AND r.discovery_done AND run_open(of_run) = 0 LOOP
       IF r.finals_started < json_array_length(r.finals) THEN
-        PERFORM insert_stage(of_run, r.finals -> r.finals_started);
-        UPDATE run SET finals_started = finals_started + 1 WHERE id = of_run RETURNING * INTO r;
+        UPDATE run SET finals_started = finals_started + 1, stage_job = insert_stage(of_run, r.finals -> r.finals_started)
+        WHERE id = of_run RETURNING * INTO r;
       ELSE
         UPDATE run SET state = 1, finished_at = clock() WHERE id = of_run RETURNING * INTO r;
       END IF;
@@ -61,7 +61,7 @@ BEGIN
   END IF;
   -- A discovery that ended without saying that it is done starts again.
   IF NOT joined OR (NOT r.discovery_done AND run_open(r.id) = 0) THEN
-    PERFORM insert_stage(r.id, discovery);
+    UPDATE run SET stage_job = insert_stage(r.id, discovery) WHERE run.id = r.id;
   END IF;
   id := r.id;
   generation := r.generation;

@@ -8,7 +8,8 @@ DECLARE
   life bigint;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('@schema@ worker ' || worker_id, 0));
-  UPDATE worker SET superseded = true WHERE id = worker_id AND NOT superseded;
+  UPDATE worker SET superseded = true WHERE id = worker_id AND NOT superseded RETURNING incarnation INTO life;
+  UPDATE leader SET expires_at = least(expires_at, t) WHERE incarnation = life;
   INSERT INTO worker (id, type, host, pid, slots, state, started_at, last_heartbeat, timeouts)
   VALUES (worker_id, of_type, of_host, of_pid, of_slots, 0, t, t, of_timeouts) RETURNING incarnation INTO life;
   INSERT INTO kind (name)
@@ -48,7 +49,7 @@ BEGIN
   WHERE incarnation = of_incarnation AND id = worker_id AND state <> 2 AND NOT superseded;
   IF NOT FOUND THEN RETURN '{}'; END IF;
   DELETE FROM idle_worker WHERE incarnation = of_incarnation;
-  UPDATE leader SET expires_at = clock() WHERE incarnation = of_incarnation;
+  UPDATE leader SET expires_at = least(expires_at, clock()) WHERE incarnation = of_incarnation;
   SELECT array_agg(j.id ORDER BY j.id) AS ids, array_agg(j.attempt ORDER BY j.id) AS attempts,
          array_agg(j.token ORDER BY j.id) AS tokens, array_agg(DISTINCT j.run) AS runs INTO held
   FROM lease AS l, unnest(l.jobs) AS i,
@@ -143,27 +144,6 @@ BEGIN
     AND (w.state IN (2, 3) OR w.superseded OR t - w.last_heartbeat > stale * interval '1 microsecond');
   RETURN accepted;
 END $$;
-
--- Takes or renews the leadership of a scope for `ttl` microseconds: the epoch, or 0 when another holds it.
-CREATE OR REPLACE FUNCTION @schema@.lead(of_scope text, of_incarnation bigint, ttl bigint) RETURNS bigint
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog AS $$
-DECLARE
-  t timestamptz := clock();
-  held bigint;
-BEGIN
-  INSERT INTO leader AS l (scope, incarnation, epoch, expires_at)
-  VALUES (of_scope, of_incarnation, 1, t + ttl * interval '1 microsecond')
-  ON CONFLICT (scope) DO UPDATE SET incarnation = of_incarnation, expires_at = excluded.expires_at,
-    epoch = l.epoch + (l.incarnation <> of_incarnation OR l.expires_at <= t)::int
-  WHERE l.incarnation = of_incarnation OR l.expires_at <= t
-  RETURNING epoch INTO held;
-  RETURN coalesce(held, 0);
-END $$;
-
-CREATE OR REPLACE FUNCTION @schema@.resign(of_scope text, of_incarnation bigint) RETURNS void
-LANGUAGE sql SET search_path = @schema@, pg_catalog AS $$
-  UPDATE leader SET expires_at = clock() WHERE scope = of_scope AND incarnation = of_incarnation
-$$;
 
 -- Says that this worker found nothing and wants to be told, and looks once more. fresh: it was not idle before, so
 -- producers that looked earlier may not tell it: see settle_idle.

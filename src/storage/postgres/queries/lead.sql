@@ -1,1 +1,1 @@
-SELECT @schema@.lead($1, $2, $3)
+SELECT current, leads, holder, incarnation, epoch, left_us FROM @schema@.lead($1, $2, $3, $4)

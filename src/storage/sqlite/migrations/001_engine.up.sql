@@ -1,7 +1,8 @@
 -- The engine's tables. Times are microseconds since the Unix epoch (UTC); numbers of states and priorities are those of
 -- include/millrace/job.h.
 
--- Numbers the engine must not forget: 'next_job' is above every job id ever given out and later deleted.
+-- Numbers the engine must not forget: 'next_job' is above every job id ever given out and later deleted; 'epoch of SCOPE'
+-- is that of the latest leadership.
 CREATE TABLE setting (
   name TEXT PRIMARY KEY,
   value INTEGER NOT NULL

@@ -1,0 +1,5 @@
+-- An older program's migrate makes its own of these.
+DROP FUNCTION IF EXISTS @schema@.lead(text, text, bigint, bigint);
+DROP FUNCTION IF EXISTS @schema@.lead_in(text, text, bigint, bigint);
+DROP FUNCTION IF EXISTS @schema@.insert_stage(bigint, json);
+ALTER TABLE @schema@.run DROP COLUMN stage_job;

@@ -1,0 +1,1 @@
+SELECT coalesce((SELECT value FROM setting WHERE name = 'epoch of ' || ?1), 0);
