@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <ctime>
@@ -26,8 +28,11 @@ using stress::Fault;
 
 struct StressFlags {
   std::string duration = "60s", faults, fault_every = "1s", restart_every = "15s", jobs_per_second = "max";
-  std::string heartbeat = "500ms", stale = "3s", restart_command, id;
-  int workers = 4, concurrency = 4, partitions = 50;
+  std::string heartbeat = "500ms", stale = "3s", work = "20ms", fault_for, restart_command, cut_command, mend_command,
+              id, log;
+  int workers = 4, concurrency = 4, partitions = 50, partitioned = 25, queue_concurrency = 0;
+  std::int64_t jobs = 0;
+  double queue_rate = 0;
   unsigned seed = 0;
   double load_seconds = 0;  // a worker's
 };
@@ -44,31 +49,43 @@ Result<void> ReadDuration(Duration& into, const std::string& flag, const std::st
   return {};
 }
 
+constexpr std::array kFaults = {Fault::kKill,    Fault::kStop,        Fault::kBackends,
+                                Fault::kRestart, Fault::kConnections, Fault::kNetwork};
+
+Result<void> CheckFault(Fault fault, const stress::Options& options) {
+  if (fault != Fault::kKill && !options.postgres) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("--faults {}: a SQLite file has one process, which can only be killed; choose kill, or a "
+                            "PostgreSQL with --db",
+                            stress::FaultName(fault)));
+  }
+  if (fault == Fault::kRestart && options.restart_command.empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                "--faults restart: give the command that restarts the server with --restart-command");
+  }
+  if (fault == Fault::kNetwork && (options.cut_command.empty() || options.mend_command.empty())) {
+    return fail(ErrorCode::kInvalidArgument,
+                "--faults network: give the commands that cut the network to the server and mend it again with "
+                "--cut-command and --mend-command");
+  }
+  return {};
+}
+
 Result<void> ReadFaults(stress::Options& options, const std::string& text) {
   options.faults.clear();
   std::istringstream names(text);
   for (std::string name; std::getline(names, name, ',');) {
-    bool found = false;
-    for (const Fault fault : {Fault::kKill, Fault::kStop, Fault::kBackends, Fault::kRestart}) {
-      if (name != stress::FaultName(fault)) continue;
-      if (fault == Fault::kRestart && options.restart_command.empty()) {
-        return fail(ErrorCode::kInvalidArgument,
-                    "--faults restart: give the command that restarts the server with "
-                    "--restart-command");
-      }
-      if (fault != Fault::kKill && !options.postgres) {
-        return fail(ErrorCode::kInvalidArgument,
-                    fmt::format("--faults {}: a SQLite file has one process, which can only be killed; choose kill, or "
-                                "a PostgreSQL with --db",
-                                name));
-      }
-      options.faults.insert(fault);
-      found = true;
-    }
-    if (!found && name != "none") {
+    if (name == "none") continue;
+    const auto* const fault =
+        std::find_if(kFaults.begin(), kFaults.end(), [&](Fault known) { return name == stress::FaultName(known); });
+    if (fault == kFaults.end()) {
       return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("--faults: there is no fault '{}'; known: kill, stop, backends, restart, none", name));
+                  fmt::format("--faults: there is no fault '{}'; known: kill, stop, backends, restart, connections, "
+                              "network, none",
+                              name));
     }
+    MILLRACE_TRY(CheckFault(*fault, options));
+    options.faults.insert(*fault);
   }
   return {};
 }
@@ -82,6 +99,23 @@ Result<void> ReadRate(stress::Options& options, const std::string& text) {
               "--jobs-per-second: a number above 0 or 'max' is needed, not '" + text + "'");
 }
 
+Result<void> ReadQueueLimits(stress::Options& options, const StressFlags& flags) {
+  if (flags.queue_concurrency > 0) options.queue_concurrency = flags.queue_concurrency;
+  if (flags.queue_rate > 0) options.queue_rate = flags.queue_rate;
+  if (!options.queue_concurrency && !options.queue_rate) return {};
+  if (!options.postgres) {
+    return fail(ErrorCode::kInvalidArgument,
+                "--queue-concurrency and --queue-rate: a SQLite file has one worker process, which shares its limits "
+                "with nobody; give a PostgreSQL with --db");
+  }
+  QueueOptions queue;
+  queue.name = options.queue();
+  queue.concurrency = options.queue_concurrency;
+  queue.rate_limit = options.queue_rate;
+  options.storage.queues.push_back(std::move(queue));
+  return {};
+}
+
 Result<stress::Options> ReadOptions(const Cli& cli, const StressFlags& flags) {
   MILLRACE_ASSIGN(const runtime::Config config, cli.CheckedConfig());
   stress::Options options;
@@ -91,14 +125,21 @@ Result<stress::Options> ReadOptions(const Cli& cli, const StressFlags& flags) {
   options.storage.capacity = {};
   options.postgres = config.IsPostgres();
   options.restart_command = flags.restart_command;
+  options.cut_command = flags.cut_command;
+  options.mend_command = flags.mend_command;
   options.workers = flags.workers;
   options.concurrency = flags.concurrency;
   options.partitions = flags.partitions;
+  options.partitioned = flags.partitioned;
+  options.jobs = flags.jobs;
   options.seed = flags.seed;
   options.id = flags.id;
+  MILLRACE_TRY(ReadQueueLimits(options, flags));
   MILLRACE_TRY(ReadDuration(options.duration, "--duration", flags.duration));
   MILLRACE_TRY(ReadDuration(options.fault_every, "--fault-every", flags.fault_every));
   MILLRACE_TRY(ReadDuration(options.restart_every, "--restart-every", flags.restart_every));
+  if (!flags.fault_for.empty()) MILLRACE_TRY(ReadDuration(options.fault_for, "--fault-for", flags.fault_for));
+  MILLRACE_TRY(ReadDuration(options.work, "--work", flags.work));
   MILLRACE_TRY(ReadDuration(options.heartbeat_interval, "--heartbeat-interval", flags.heartbeat));
   MILLRACE_TRY(ReadDuration(options.stale_threshold, "--stale-threshold", flags.stale));
   if (options.stale_threshold < 2 * options.heartbeat_interval) {
@@ -139,8 +180,13 @@ std::vector<std::string> WorkerArguments(const Cli& cli, const StressFlags& flag
                                         fmt::format("--workers={}", flags.workers),
                                         fmt::format("--concurrency={}", flags.concurrency),
                                         fmt::format("--partitions={}", flags.partitions),
+                                        fmt::format("--partitioned={}", flags.partitioned),
+                                        fmt::format("--jobs={}", flags.jobs),
+                                        fmt::format("--queue-concurrency={}", flags.queue_concurrency),
+                                        fmt::format("--queue-rate={}", flags.queue_rate),
                                         fmt::format("--seed={}", flags.seed),
                                         "--jobs-per-second=" + flags.jobs_per_second,
+                                        "--work=" + flags.work,
                                         "--heartbeat-interval=" + flags.heartbeat,
                                         "--stale-threshold=" + flags.stale};
   if (!cli.db.empty()) arguments.push_back("--db=" + cli.db);
@@ -159,7 +205,9 @@ int Stress(Cli& cli, StressFlags flags) {
   stress::ProgressLine line(IsTerminal(stderr) && !cli.json);
   stress::Context context;
   context.worker_arguments = WorkerArguments(cli, flags);
-  context.log = (std::filesystem::temp_directory_path() / ("millrace-stress-" + flags.id + ".log")).string();
+  context.log = flags.log;
+  if (flags.log.empty())
+    context.log = (std::filesystem::temp_directory_path() / ("millrace-stress-" + flags.id + ".log")).string();
   context.interrupted = &interrupted;
   context.progress = [&](const stress::Progress& progress) { line.Show(progress); };
   std::signal(SIGINT, Interrupt);
@@ -174,7 +222,7 @@ int Stress(Cli& cli, StressFlags flags) {
   }
   if (findings->account.exact()) {
     std::error_code ignored;
-    std::filesystem::remove(context.log, ignored);
+    if (flags.log.empty()) std::filesystem::remove(context.log, ignored);
     return kOk;
   }
   PrintError(fmt::format("the books are not exact; what handlers wrote is in {}, the workers' log in {}",
@@ -200,10 +248,25 @@ void AddSharedFlags(CLI::App& command, StressFlags& flags) {
   command.add_option("--partitions", flags.partitions, "Keys that a quarter of the jobs have; 0: none")
       ->check(CLI::Range(0, 1'000'000))
       ->capture_default_str();
+  command.add_option("--partitioned", flags.partitioned, "Percent of the jobs that have one of those keys")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
+  command.add_option("--jobs", flags.jobs, "End when so many are worked off, if that is before --duration; 0: do not")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      .add_option("--queue-concurrency", flags.queue_concurrency, "Most jobs of the run's queue at once; 0: no limit")
+      ->check(CLI::Range(0, 100'000))
+      ->capture_default_str();
+  command.add_option("--queue-rate", flags.queue_rate, "Most starts a second in the run's queue; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command
       .add_option("--jobs-per-second", flags.jobs_per_second, "How many are enqueued; max: as fast as they are worked")
       ->capture_default_str();
   command.add_option("--seed", flags.seed, "Of the mix of jobs and of who is hit (default: another each time)");
+  command.add_option("--work", flags.work, "How long one job in ten takes, which faults then find in the middle")
+      ->capture_default_str();
   command.add_option("--heartbeat-interval", flags.heartbeat, "Of the workers")->capture_default_str();
   command.add_option("--stale-threshold", flags.stale, "Silence after which a worker's jobs are taken from it")
       ->capture_default_str();
@@ -224,14 +287,22 @@ void AddStressCommand(CLI::App& app, Cli& cli) {
       Json::kYes, [&cli, flags] { return Stress(cli, *flags); });
   command->add_option("--duration", flags->duration, "Of load and faults; what is left is worked off afterwards")
       ->capture_default_str();
-  command->add_option("--faults", flags->faults,
-                      "With commas between them: kill (SIGKILL of workers), stop (SIGSTOP past their lease, then "
-                      "SIGCONT), backends (pg_terminate_backend of the run's own connections), restart (by "
-                      "--restart-command), none (default: kill,stop,backends; SQLite: kill)");
+  command->add_option(
+      "--faults", flags->faults,
+      "With commas between them: kill (SIGKILL of workers), stop (SIGSTOP past their lease, then "
+      "SIGCONT), backends (pg_terminate_backend of the run's own connections), restart (by "
+      "--restart-command), connections (idle ones fill the server), network (cut by --cut-command), none "
+      "(default: kill,stop,backends; SQLite: kill)");
   command->add_option("--fault-every", flags->fault_every, "Between kills, and between terminated connections")
       ->capture_default_str();
   command->add_option("--restart-command", flags->restart_command, "A shell command that restarts the server");
-  command->add_option("--restart-every", flags->restart_every, "Between restarts")->capture_default_str();
+  command->add_option("--cut-command", flags->cut_command, "A shell command that cuts the network to the server");
+  command->add_option("--mend-command", flags->mend_command, "A shell command that undoes it");
+  command->add_option("--restart-every", flags->restart_every, "Between restarts, cuts, and fillings of the server")
+      ->capture_default_str();
+  command->add_option("--fault-for", flags->fault_for,
+                      "How long a stop, a cut, and a filling last (default: a little longer than --stale-threshold)");
+  command->add_option("--log", flags->log, "A file for what the workers log (default: one that goes when all is well)");
   AddSharedFlags(*command, *flags);
 
   auto worker = std::make_shared<StressFlags>();

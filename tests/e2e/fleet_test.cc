@@ -1,5 +1,5 @@
 // A short stress of a fleet on PostgreSQL: workers killed, stopped past their lease, and cut off. The long ones are in
-// chaos/fleet_test.cc.
+// chaos/fleet_*_test.cc.
 #include "support/fleet.h"
 
 namespace millrace::tests {

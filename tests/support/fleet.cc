@@ -19,7 +19,9 @@ void FleetTest::SetUp() {
 base::json::object FleetTest::Stress(std::vector<std::string> args, const std::function<void(Child&)>& meanwhile) {
   args.insert(args.begin(), {"stress", "--json"});
   if (std::find(args.begin(), args.end(), "--db") == args.end()) args.insert(args.end(), {"--db", url_});
-  Child child(Millrace(folder_.path(), args));
+  Start start = Millrace(folder_.path(), args);
+  start.argv.insert(start.argv.begin(), through_.begin(), through_.end());
+  Child child(start);
   if (meanwhile) meanwhile(child);
   const Ended ended = child.Wait(std::chrono::seconds(900));
   EXPECT_EQ(ended.code, 0) << Describe(ended);
@@ -34,6 +36,17 @@ std::int64_t FleetTest::Injected(const base::json::object& account, std::string_
   const auto* faults = account.if_contains("faults");
   const auto* found = faults == nullptr ? nullptr : faults->get_object().if_contains(fault);
   return found == nullptr ? 0 : found->at("injected").to_number<std::int64_t>();
+}
+
+std::int64_t FleetTest::Recovered(const base::json::object& account, std::string_view fault) {
+  const auto* faults = account.if_contains("faults");
+  const auto* found = faults == nullptr ? nullptr : faults->get_object().if_contains(fault);
+  return found == nullptr ? 0 : found->at("recovered").to_number<std::int64_t>();
+}
+
+std::int64_t FleetTest::LateWrites(const base::json::object& account, std::string_view what) {
+  const auto* writes = account.if_contains("late_writes");
+  return writes == nullptr ? -1 : writes->at(what).to_number<std::int64_t>();
 }
 
 std::int64_t FleetTest::Attempts(const base::json::object& account, std::string_view outcome) {

@@ -23,9 +23,14 @@ class FleetTest : public ::testing::Test {
 
   // How often a fault came.
   static std::int64_t Injected(const base::json::object& account, std::string_view fault);
+  // After how many of them the rate was full again.
+  static std::int64_t Recovered(const base::json::object& account, std::string_view fault);
+  // "tried" or "refused".
+  static std::int64_t LateWrites(const base::json::object& account, std::string_view what);
   static std::int64_t Attempts(const base::json::object& account, std::string_view outcome);
 
   std::string url_;
+  std::vector<std::string> through_;  // a program, and its arguments, that starts the other ones
   TempDir folder_;
 };
 

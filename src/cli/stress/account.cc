@@ -1,6 +1,8 @@
 #include "cli/stress/account.h"
 
 #include <algorithm>
+#include <cmath>
+#include <set>
 
 #include "base/json.h"
 #include "base/try.h"
@@ -36,10 +38,14 @@ bool Explained(const Job& job, const std::vector<Attempt>& attempts) {
 class Settling {
  public:
   explicit Settling(const Books& books) : books_(books) {
-    for (const Witness& witness : books.witnesses) ++writes_[witness.job];
+    for (const Witness& witness : books.witnesses) writes_[witness.job].push_back(&witness);
     for (const auto& [number, id] : books.orders) expected_[id] = number;
     account_.enqueued = static_cast<std::int64_t>(books.orders.size());
     account_.overlaps = books.overlaps;
+    account_.falling_tokens = books.falling_tokens;
+    account_.most_at_once = books.most_at_once;
+    if (books.concurrency)
+      account_.over_concurrency = std::max<std::int64_t>(0, books.most_at_once - *books.concurrency);
   }
 
   Account Run() {
@@ -56,6 +62,7 @@ class Settling {
         account_.duplicates.push_back(id);
       }
     }
+    if (books_.rate) account_.over_rate = OverRate(std::move(starts_), *books_.rate);
     return std::move(account_);
   }
 
@@ -84,19 +91,37 @@ class Settling {
     ++(dead ? account_.dead : account_.completed);
     if (dead != ShouldDie(job)) account_.misjudged.push_back(job.id);
     if (job.kind == kParent && !dead) parents_[number] = job.id;
-    const int writes = writes_[job.id];
-    if (writes > 1) account_.duplicates.push_back(job.id);
-    if (writes == 0 && job.kind != kSpent) account_.unwitnessed.push_back(job.id);
+    TakeWrites(job, writes_[job.id]);
     static const std::vector<Attempt> kNone;
     const auto attempts = books_.attempts.find(job.id);
     const std::vector<Attempt>& told = attempts == books_.attempts.end() ? kNone : attempts->second;
     for (const Attempt& attempt : told) ++account_.attempts[attempt.outcome];
     if (!Explained(job, told)) account_.unexplained.push_back(job.id);
+    if (books_.rate) TakeStarts(job, told);
+  }
+
+  void TakeWrites(const Job& job, const std::vector<const Witness*>& writes) {
+    if (writes.size() > 1) account_.duplicates.push_back(job.id);
+    if (writes.empty() && job.kind != kSpent) account_.unwitnessed.push_back(job.id);
+    const bool late = std::any_of(writes.begin(), writes.end(), [&](const Witness* write) {
+      return !write->held || write->attempt != job.attempt || write->worker != job.worker;
+    });
+    if (late) account_.late.push_back(job.id);
+  }
+
+  // The latest start stands with the job, and once more with its attempts when that one failed.
+  void TakeStarts(const Job& job, const std::vector<Attempt>& told) {
+    std::set<Time> starts;
+    for (const Attempt& attempt : told) starts.insert(attempt.started_at);
+    if (job.started_at) starts.insert(*job.started_at);
+    starts_.insert(starts_.end(), starts.begin(), starts.end());
   }
 
   const Books& books_;
   Account account_;
-  std::map<JobId, int> writes_, seen_;
+  std::vector<Time> starts_;
+  std::map<JobId, std::vector<const Witness*>> writes_;
+  std::map<JobId, int> seen_;
   std::map<JobId, std::int64_t> expected_;
   std::map<std::int64_t, JobId> parents_;
   std::map<std::int64_t, int> children_;
@@ -110,6 +135,12 @@ Result<Books> ReadBooks(Client& client, const Options& options, const Ledger& le
   MILLRACE_ASSIGN(books.orders, ledger.Orders(client));
   MILLRACE_ASSIGN(books.witnesses, ledger.Witnesses(client));
   MILLRACE_ASSIGN(books.overlaps, ledger.Overlaps(client));
+  MILLRACE_ASSIGN(books.falling_tokens, ledger.FallingTokens(client));
+  if (options.queue_concurrency) {
+    MILLRACE_ASSIGN(books.most_at_once, ledger.MostAtOnce(client));
+  }
+  books.concurrency = options.queue_concurrency;
+  books.rate = options.queue_rate;
   storage::JobFilter filter;
   filter.queue = options.queue();
   filter.limit = kPage;
@@ -125,6 +156,20 @@ Result<Books> ReadBooks(Client& client, const Options& options, const Ledger& le
     }
   }
   return books;
+}
+
+// With n starts in a stretch of time t, the bucket has been exceeded by n - capacity - rate * t. The worst stretch
+// begins where starts so far less tokens so far was lowest.
+std::int64_t OverRate(std::vector<Time> starts, double rate) {
+  std::sort(starts.begin(), starts.end());
+  double lowest = 0, worst = 0;
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    const double tokens = rate * std::chrono::duration<double>(starts[i] - starts[0]).count();
+    const double balance = static_cast<double>(i) - tokens;
+    lowest = i == 0 ? balance : std::min(lowest, balance);
+    worst = std::max(worst, balance + 1 - lowest - std::max(rate, 1.0));
+  }
+  return static_cast<std::int64_t>(std::ceil(worst - 1e-6));
 }
 
 Account Settle(const Books& books) { return Settling(books).Run(); }

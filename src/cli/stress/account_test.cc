@@ -32,7 +32,7 @@ class AccountTest : public ::testing::Test {
         Finished(101, kDone, 1, JobState::kCompleted, 1),   Finished(102, kFatal, 2, JobState::kDead, 1),
         Finished(103, kSpent, 3, JobState::kDead, 2),       Finished(104, kAgain, 4, JobState::kCompleted, 2),
         Finished(105, kParent, 5, JobState::kCompleted, 1), Finished(106, kChild, -5, JobState::kCompleted, 1)};
-    books_.witnesses = {{1, 101}, {2, 102}, {4, 104}, {5, 105}, {-5, 106}};
+    books_.witnesses = {{1, 101, 1}, {2, 102, 1}, {4, 104, 2}, {5, 105, 1}, {-5, 106, 1}};
     books_.attempts[102] = {Ended("fatal")};
     books_.attempts[103] = {Ended("failed"), Ended("failed")};
     books_.attempts[104] = {Ended("failed")};
@@ -67,7 +67,7 @@ TEST_F(AccountTest, AChildThatIsNotThereIsLostWithItsParentsId) {
 
 TEST_F(AccountTest, TwoChildrenOfOneParentAreADuplicate) {
   books_.jobs.push_back(Finished(107, kChild, -5, JobState::kCompleted, 1));
-  books_.witnesses.push_back({-5, 107});
+  books_.witnesses.push_back({-5, 107, 1});
   const Account account = Settle(books_);
   EXPECT_EQ(account.duplicates, Ids{105});
   EXPECT_FALSE(account.exact());
@@ -75,7 +75,7 @@ TEST_F(AccountTest, TwoChildrenOfOneParentAreADuplicate) {
 
 TEST_F(AccountTest, AJobListedTwiceOrDoneTwiceIsADuplicate) {
   books_.jobs.push_back(books_.jobs[0]);
-  books_.witnesses.push_back({4, 104});
+  books_.witnesses.push_back({4, 104, 2});
   const Account account = Settle(books_);
   EXPECT_EQ(account.duplicates, (Ids{104, 101}));
   EXPECT_FALSE(account.exact());
@@ -118,6 +118,58 @@ TEST_F(AccountTest, OverlapsAndBrokenUniqueKeysAreNotExact) {
   EXPECT_TRUE(account.exact());
   account.broken_unique = {3};
   EXPECT_FALSE(account.exact());
+}
+
+TEST_F(AccountTest, AWriteOfAnotherAttemptThanTheLastOrWithoutALeaseIsLate) {
+  books_.witnesses[0].held = false;
+  books_.witnesses[1].worker = "another";
+  books_.witnesses[2].attempt = 1;
+  const Account account = Settle(books_);
+  EXPECT_EQ(account.late, (Ids{101, 102, 104}));
+  EXPECT_FALSE(account.exact());
+}
+
+TEST_F(AccountTest, FallingTokensAreNotExact) {
+  books_.falling_tokens = {{1, 4}};
+  const Account account = Settle(books_);
+  EXPECT_EQ(account.falling_tokens, books_.falling_tokens);
+  EXPECT_FALSE(account.exact());
+}
+
+TEST_F(AccountTest, HandlersBeyondTheQueuesConcurrencyAreCounted) {
+  books_.concurrency = 3;
+  books_.most_at_once = 3;
+  EXPECT_TRUE(Settle(books_).exact());
+  books_.most_at_once = 5;
+  const Account account = Settle(books_);
+  EXPECT_EQ(account.over_concurrency, 2);
+  EXPECT_FALSE(account.exact());
+}
+
+TEST_F(AccountTest, StartsBeyondTheQueuesRateAreCountedWithThoseThatFailed) {
+  books_.rate = 1;
+  for (std::size_t i = 0; i < books_.jobs.size(); ++i) books_.jobs[i].started_at = Time(std::chrono::seconds(10 * i));
+  // The latest attempt of a dead job is both its own and among its attempts: one start.
+  books_.attempts[102][0].started_at = *books_.jobs[1].started_at;
+  books_.attempts[103][0].started_at = Time(std::chrono::seconds(25));
+  books_.attempts[103][1].started_at = *books_.jobs[2].started_at;
+  books_.attempts[104][0].started_at = Time(std::chrono::seconds(35));
+  EXPECT_TRUE(Settle(books_).exact());
+  books_.attempts[104][0].started_at = *books_.jobs[3].started_at + std::chrono::milliseconds(1);
+  const Account account = Settle(books_);
+  EXPECT_EQ(account.over_rate, 1);
+  EXPECT_FALSE(account.exact());
+}
+
+TEST(OverRateTest, IsTheWorstStretch) {
+  const auto at = [](std::int64_t milliseconds) { return Time(std::chrono::milliseconds(milliseconds)); };
+  EXPECT_EQ(OverRate({}, 5), 0);
+  EXPECT_EQ(OverRate({at(0), at(0), at(0), at(0), at(0), at(200)}, 5), 0) << "a full bucket, and one more token";
+  EXPECT_EQ(OverRate({at(0), at(0), at(0), at(0), at(0), at(199)}, 5), 1);
+  EXPECT_EQ(OverRate({at(9000), at(0), at(9000), at(9000), at(9000), at(9000), at(9000)}, 5), 1)
+      << "not what was saved";
+  EXPECT_EQ(OverRate({at(0), at(2000), at(4000)}, 0.5), 0);
+  EXPECT_EQ(OverRate({at(0), at(2000), at(3000)}, 0.5), 1);
 }
 
 }  // namespace

@@ -2,7 +2,12 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
+#include <map>
+#include <mutex>
 #include <random>
+#include <stop_token>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -11,7 +16,7 @@
 
 namespace millrace::cli::stress {
 
-// One thread only. Destroying it waits for a restart that is under way.
+// One thread only. Destroying it ends what is under way.
 class Faults {
  public:
   // `client`: a connection of its own, not among those that are terminated; nullptr in SQLite.
@@ -22,16 +27,20 @@ class Faults {
 
   // Does what is due. The first of each kind comes one interval after the first call.
   void Tick(double now);
-  // From now on nothing is broken: stopped workers go on, a restart under way is waited for.
+  // From now on nothing is broken: stopped workers go on, a cut is mended, a restart under way is waited for.
   void Cease();
 
   struct Injected {
     Fault fault;
-    double at;
+    double at;  // from when on the rate may be back: of a cut and an exhaustion their end, of the others their begin
   };
   [[nodiscard]] const std::vector<Injected>& injected() const { return injected_; }
-  // The exit statuses of restart commands that failed.
-  [[nodiscard]] int failed_restarts() const { return failed_restarts_; }
+  // Whether a restart, an exhaustion or a cut is under way.
+  [[nodiscard]] bool under_way() const;
+  // What went wrong with the faults themselves, each once: a command that failed, a server with room for more.
+  [[nodiscard]] std::vector<std::string> failures() const;
+  // The most connections that filled the server.
+  [[nodiscard]] int most_idle_connections() const { return most_idle_connections_; }
 
  private:
   struct Timer {
@@ -39,9 +48,23 @@ class Faults {
     double every;
     double next = -1;
   };
+  // A fault that lasts, with a thread that does it and undoes it.
+  struct Spell {
+    std::jthread thread;
+    std::atomic<bool> over = true;
+    bool counted = true;                                 // its end is in injected_
+    std::size_t index = 0;                               // in injected_
+    std::chrono::steady_clock::time_point begun, ended;  // ended: once it is over
+  };
+  void CountEnd(Timer& timer, Spell& spell);
   bool Inject(Fault fault);
   bool TerminateBackend();
-  bool Restart();
+  bool Begin(Fault fault);
+  void Restart();
+  void FillConnections(const std::stop_token& stop);
+  void Cut(const std::stop_token& stop);
+  void Shell(const char* flag, const std::string& command);
+  void Fail(std::string what);
 
   const Options& options_;
   Fleet& fleet_;
@@ -49,9 +72,10 @@ class Faults {
   std::mt19937 random_;
   std::vector<Timer> timers_;
   std::vector<Injected> injected_;
-  std::thread restarting_;
-  std::atomic<bool> restarted_ = true;
-  std::atomic<int> failed_restarts_ = 0;
+  std::atomic<int> most_idle_connections_ = 0;
+  mutable std::mutex mutex_;
+  std::map<std::string, int> failures_;
+  std::map<Fault, Spell> spells_;  // last: their threads use the rest
 };
 
 }  // namespace millrace::cli::stress

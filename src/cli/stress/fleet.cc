@@ -65,7 +65,8 @@ void Fleet::Understand(const std::string& line) {
   words >> what;
   if (what == "refused") ++told_.refused;
   if (std::int64_t number = 0; what == "broken" && words >> number) told_.broken.push_back(number);
-  if (Standing standing; what == "standing" && words >> standing.finished >> standing.open) told_.standing = standing;
+  if (Standing standing; what == "standing" && words >> standing.finished >> standing.open >> standing.all_ordered)
+    told_.standing = standing;
 }
 
 void Fleet::Read(Process& process) {

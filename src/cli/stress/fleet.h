@@ -43,8 +43,9 @@ class Fleet {
   void End(std::chrono::seconds patience);
 
   [[nodiscard]] const Told& told() const { return told_; }
-  // Processes that ended by themselves with an error, in a row, without anything told between.
+  // Processes that ended soon after their start with an error, in a row, since the last call of Forgive.
   [[nodiscard]] int failures() const { return failures_; }
+  void Forgive() { failures_ = 0; }
   // The file its standard error went to.
   [[nodiscard]] const std::string& log() const { return log_; }
 

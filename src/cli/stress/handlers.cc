@@ -28,7 +28,7 @@ void Tell(const std::string& line) {
 }
 
 // Waits, unless asked to stop.
-void Pause(const Context& context, std::chrono::milliseconds time) {
+void Pause(const Context& context, Duration time) {
   std::mutex mutex;
   std::condition_variable_any never;
   std::unique_lock lock(mutex);
@@ -51,20 +51,35 @@ class Handlers {
   Outcome Work(std::int64_t number, Context& context) {
     const Job& job = context.job();
     std::int64_t entered = 0;
-    if (options_.postgres && !job.partition_key.empty()) {
+    if (options_.postgres && (!job.partition_key.empty() || options_.queue_concurrency)) {
       const auto step = ledger_.Enter(client_);
       if (!step) return Outcome::retry(step.error().message, Duration(0));
       entered = *step;
     }
     if (job.kind == kSpent) return Outcome::retry("fails each time", Duration(0));
     if (job.kind == kAgain && job.attempt == 1) return Outcome::retry("fails at first", Duration(0));
-    if (job.kind == kSleep) Pause(context, std::chrono::milliseconds(20));
+    if (job.kind == kSleep) Pause(context, options_.work);
     if (job.kind == kParent) context.emit(MakeChild(options_, number));
     const Outcome outcome = job.kind == kFatal ? Outcome::fatal("can never succeed") : Outcome::done();
+    bool unique = true;
     const auto written = context.complete_in(
-        [&](Transaction& transaction) { return ledger_.Write(transaction.sql(), number, job, entered); }, outcome);
+        [&](Transaction& transaction) -> Result<void> {
+          if (!job.unique_key.empty()) {
+            MILLRACE_ASSIGN(unique, OrderedAlready(transaction, number, job.id));
+          }
+          return ledger_.Write(transaction.sql(), number, job, entered);
+        },
+        outcome);
     if (!written && written.error().code == ErrorCode::kLeaseLost) Tell(fmt::format("refused {}\n", job.id));
+    if (written && !unique) Tell(fmt::format("broken {}\n", number));
     return written ? outcome : Outcome::retry(written.error().message, Duration(0));
+  }
+
+  // The same order from another connection while its job runs: nothing but a duplicate may come of it.
+  Result<bool> OrderedAlready(Transaction& transaction, std::int64_t number, JobId id) {
+    const NewJob again = MakeJob(options_, number);
+    MILLRACE_ASSIGN(const std::vector<Enqueued> enqueued, transaction.enqueue({&again, 1}));
+    return enqueued.front().duplicate && enqueued.front().id == id;
   }
 
   Client client_;
@@ -79,7 +94,7 @@ void OrderBeside(Client& client, const Options& options, const Ledger& ledger, D
   if (time.count() <= 0) loaded.request_stop();
   const auto until = std::chrono::steady_clock::now() + time;
   Load load(client, options, ledger, [&](const Standing& standing) {
-    Tell(fmt::format("standing {} {}\n", standing.finished, standing.open));
+    Tell(fmt::format("standing {} {} {}\n", standing.finished, standing.open, standing.all_ordered ? 1 : 0));
     if (std::chrono::steady_clock::now() >= until) loaded.request_stop();
   });
   load.Run(loaded.get_token(), stop);

@@ -54,7 +54,7 @@ NewJob MakeJob(const Options& options, std::int64_t number) {
   job.max_attempts = job.kind == kSpent ? 2 : kNoLimit;
   job.max_crashes = kNoLimit;
   job.timeout = kTimeout;
-  if (options.partitions > 0 && (draw >> 16) % 4 == 0)
+  if (options.partitions > 0 && static_cast<int>((draw >> 16) % 100) < options.partitioned)
     job.partition_key = fmt::format("{} {}", options.queue(), (draw >> 24) % static_cast<unsigned>(options.partitions));
   if ((draw >> 40) % 11 == 0) job.unique_key = fmt::format("{} {}", options.queue(), number);
   job.tags = {"stress"};
@@ -96,6 +96,9 @@ Result<void> Load::OrderBatch(std::int64_t most) {
     broken.clear();
     // A commit whose answer was lost shows here: numbers go on behind what is there.
     MILLRACE_ASSIGN(const std::int64_t highest, ledger_.Ordered(transaction.sql()));
+    if (options_.jobs > 0) most = std::min(most, options_.jobs - highest);
+    all_ordered_ = most <= 0;
+    if (all_ordered_) return {};
     std::vector<NewJob> jobs;
     std::vector<std::int64_t> numbers;
     for (std::int64_t number = highest + 1; number <= highest + most; ++number) {
@@ -115,7 +118,7 @@ Result<void> Load::OrderBatch(std::int64_t most) {
     }
     return ledger_.Order(transaction.sql(), orders);
   }));
-  ordered_ += most;
+  ordered_ += std::max<std::int64_t>(most, 0);
   broken_.insert(broken_.end(), broken.begin(), broken.end());
   return {};
 }
@@ -134,13 +137,16 @@ void Load::Run(const std::stop_token& stop_load, const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     if (Clock::now() >= look_at) {
       look_at = Clock::now() + kLookEvery;
-      if (auto standing = ReadStanding(client_, options_.queue())) told_(standing_ = *standing);
+      if (auto standing = ReadStanding(client_, options_.queue())) {
+        standing->all_ordered = all_ordered_;
+        told_(standing_ = *standing);
+      }
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
-    const std::int64_t wanted = stop_load.stop_requested() ? 0 : Wanted(seconds);
+    const std::int64_t wanted = stop_load.stop_requested() || all_ordered_ ? 0 : Wanted(seconds);
     if (wanted > 0) {
       // A failure is one of the run's own faults: the next batch begins where the ledger ends.
-      if (OrderBatch(wanted)) {
+      if (OrderBatch(wanted) && !all_ordered_) {
         standing_.open += wanted;
         continue;
       }

@@ -1,6 +1,7 @@
 // The jobs of a stress run, and the thread that enqueues them.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <stop_token>
 
@@ -10,7 +11,7 @@ namespace millrace::cli::stress {
 
 // What the job of an order is to do, by its kind.
 inline constexpr std::string_view kDone = "stress.done";      // succeeds
-inline constexpr std::string_view kSleep = "stress.sleep";    // succeeds after some milliseconds
+inline constexpr std::string_view kSleep = "stress.sleep";    // succeeds after Options::work
 inline constexpr std::string_view kAgain = "stress.again";    // fails at first, then succeeds
 inline constexpr std::string_view kParent = "stress.parent";  // emits a child with its completion
 inline constexpr std::string_view kChild = "stress.child";    // succeeds; never ordered
@@ -25,16 +26,20 @@ NewJob MakeChild(const Options& options, std::int64_t number);
 // Where the run's queue stands.
 struct Standing {
   std::int64_t finished = 0, open = 0;
+  bool all_ordered = false;  // of Options::jobs, when this was read; as Load tells it
 };
 Result<Standing> ReadStanding(Client& client, const std::string& queue);
 
 // Orders jobs, batch by batch, until `stop_load`, each exactly once whatever the database does meanwhile; then goes on
-// looking. Calls `standing` about ten times a second while the database answers. Returns when `stop` says so. What else
-// it has to say is in `broken`: orders whose second enqueue with the same unique key was not told as a duplicate.
+// looking. With Options::jobs, no more than so many. Calls `standing` about ten times a second while the database
+// answers. Returns when `stop` says so. What else it has to say is in `broken`: orders whose second enqueue with the
+// same unique key was not told as a duplicate.
 class Load {
  public:
   Load(Client& client, const Options& options, const Ledger& ledger, std::function<void(const Standing&)> standing);
   void Run(const std::stop_token& stop_load, const std::stop_token& stop);
+  // Whether Options::jobs are ordered. Any thread.
+  [[nodiscard]] bool all_ordered() const { return all_ordered_; }
   [[nodiscard]] const std::vector<std::int64_t>& broken() const { return broken_; }
 
  private:
@@ -47,6 +52,7 @@ class Load {
   std::function<void(const Standing&)> told_;
   Standing standing_;
   std::int64_t ordered_ = 0;  // in this run of the program
+  std::atomic<bool> all_ordered_ = false;
   std::vector<std::int64_t> broken_;
 };
 

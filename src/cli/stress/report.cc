@@ -15,6 +15,17 @@ double Median(const std::vector<double>& sorted) { return sorted.empty() ? 0 : s
 
 base::json::array Ids(const std::vector<std::int64_t>& ids) { return base::json::array(ids.begin(), ids.end()); }
 
+base::json::array PairsJson(const std::vector<Pair>& pairs) {
+  base::json::array array;
+  for (const auto& [first, second] : pairs) array.push_back(base::json::array{first, second});
+  return array;
+}
+
+// Those that were not refused are in the books.
+std::int64_t Tried(const Findings& findings) {
+  return findings.refused + static_cast<std::int64_t>(findings.account.late.size());
+}
+
 std::string ShownIds(const std::vector<std::int64_t>& ids) {
   const std::size_t shown = std::min(ids.size(), kMostIds);
   std::string text;
@@ -36,8 +47,9 @@ void PrintFaults(const Findings& findings) {
         {std::string(FaultName(fault)), Grouped(report.injected), Recovered(report), Grouped(report.not_recovered)});
   }
   table.Print();
-  if (findings.failed_restarts > 0)
-    PrintWarning(fmt::format("the restart command failed {} times", findings.failed_restarts));
+  if (findings.most_idle_connections > 0)
+    Print(fmt::format("idle connections that filled the server: {}\n", findings.most_idle_connections));
+  for (const std::string& failure : findings.failed_faults) PrintWarning(failure);
 }
 
 }  // namespace
@@ -68,8 +80,6 @@ base::json::object ToJson(const Options& options, const Findings& findings) {
                                 {"recovery_median_seconds", Median(report.recovered)},
                                 {"recovery_worst_seconds", report.recovered.empty() ? 0 : report.recovered.back()}};
   }
-  base::json::array overlaps;
-  for (const auto& [first, second] : account.overlaps) overlaps.push_back(base::json::array{first, second});
   return {{"exact", account.exact()},
           {"seed", options.seed},
           {"enqueued", account.enqueued},
@@ -81,12 +91,18 @@ base::json::object ToJson(const Options& options, const Findings& findings) {
           {"unwitnessed", Ids(account.unwitnessed)},
           {"misjudged", Ids(account.misjudged)},
           {"unexplained", Ids(account.unexplained)},
-          {"overlaps", std::move(overlaps)},
+          {"late", Ids(account.late)},
+          {"overlaps", PairsJson(account.overlaps)},
+          {"falling_tokens", PairsJson(account.falling_tokens)},
           {"broken_unique", Ids(account.broken_unique)},
+          {"most_at_once", account.most_at_once},
+          {"over_concurrency", account.over_concurrency},
+          {"over_rate", account.over_rate},
           {"attempts", std::move(attempts)},
-          {"refused_late_writes", findings.refused},
+          {"late_writes", {{"tried", Tried(findings)}, {"refused", findings.refused}}},
           {"faults", std::move(faults)},
-          {"failed_restarts", findings.failed_restarts},
+          {"failed_faults", base::json::array(findings.failed_faults.begin(), findings.failed_faults.end())},
+          {"most_idle_connections", findings.most_idle_connections},
           {"full_jobs_per_second", findings.full_rate},
           {"jobs_per_second", findings.rate},
           {"load_seconds", findings.load_seconds},
@@ -108,9 +124,17 @@ void PrintFindings(const Options& options, const Findings& findings) {
   table.Add({"finished but not done", count(account.unwitnessed.size()), ShownIds(account.unwitnessed)});
   table.Add({"in a wrong state", count(account.misjudged.size()), ShownIds(account.misjudged)});
   table.Add({"attempts unexplained", count(account.unexplained.size()), ShownIds(account.unexplained)});
+  table.Add({"written without a lease", count(account.late.size()), ShownIds(account.late)});
   table.Add({"two in one partition", count(account.overlaps.size()), ""});
+  table.Add({"lease token fell", count(account.falling_tokens.size()), ""});
   table.Add({"unique key not held", count(account.broken_unique.size()), ""});
+  if (options.queue_concurrency) {
+    table.Add({"at once at most", Grouped(account.most_at_once), ""});
+    table.Add({"beyond the queue's concurrency", Grouped(account.over_concurrency), ""});
+  }
+  if (options.queue_rate) table.Add({"beyond the queue's rate", Grouped(account.over_rate), ""});
   for (const auto& [outcome, number] : account.attempts) table.Add({"attempts " + outcome, Grouped(number), ""});
+  table.Add({"late writes tried", Grouped(Tried(findings)), ""});
   table.Add({"late writes refused", Grouped(findings.refused), ""});
   table.Print();
   Print("\n");

@@ -75,7 +75,11 @@ class Run {
     std::optional<Standing> standing = fleet_.told().standing;
     if (options_.postgres) {
       standing.reset();
-      if (auto read = ReadStanding(*books_, options_.queue())) standing = *read;
+      const bool all_ordered = load_->all_ordered();  // as it was before the look
+      if (auto read = ReadStanding(*books_, options_.queue())) {
+        standing = *read;
+        standing->all_ordered = all_ordered;
+      }
     }
     if (!standing) return;
     if (standing->finished != standing_.finished) progressed_ = Now();
@@ -86,6 +90,9 @@ class Run {
     context_.progress({now, draining, standing_, recovery_.Rate(now - 1, now), injected_});
   }
 
+  // All is worked off that the run was asked for.
+  [[nodiscard]] bool AllDone() const { return standing_.all_ordered && standing_.open == 0; }
+
   Result<void> Tend() {
     const double left = options_.postgres ? 0 : std::max(0.0, Duration() - Now());
     fleet_.Tend(fmt::format("--load-seconds={:.3f}", left));
@@ -95,8 +102,9 @@ class Run {
   }
 
   Result<void> LoadAndBreak(Faults& faults) {
-    while (Now() < Duration() && !*context_.interrupted) {
+    while (Now() < Duration() && !*context_.interrupted && !AllDone()) {
       MILLRACE_TRY(Tend());
+      if (faults.under_way()) fleet_.Forgive();  // a worker may find no server then
       if (Now() >= WarmUp()) faults.Tick(Now());
       injected_ = static_cast<int>(faults.injected().size());
       Sample(false);
@@ -154,12 +162,13 @@ class Run {
     findings_.full_rate = recovery_.Rate(WarmUp() / 2, WarmUp());
     findings_.rate = recovery_.Rate(0, findings_.load_seconds);
     findings_.refused = fleet_.told().refused;
-    findings_.failed_restarts = faults.failed_restarts();
+    findings_.failed_faults = faults.failures();
+    findings_.most_idle_connections = faults.most_idle_connections();
     const auto& injected = faults.injected();
     for (std::size_t i = 0; i < injected.size(); ++i) {
       double end = findings_.load_seconds;
       for (std::size_t next = injected.size(); next-- > i + 1;) {
-        if (injected[next].fault == injected[i].fault) end = injected[next].at;
+        if (injected[next].fault == injected[i].fault) end = std::min(end, injected[next].at);
       }
       FaultReport& report = findings_.faults[injected[i].fault];
       ++report.injected;

@@ -26,8 +26,9 @@ struct Findings {
   double full_rate = 0;  // jobs per second before the first fault
   double rate = 0;       // over the whole load
   double load_seconds = 0, drain_seconds = 0;
-  std::int64_t refused = 0;  // writes that came after their lease was gone, and were refused
-  int failed_restarts = 0;
+  std::int64_t refused = 0;                // writes that came after their lease was gone, and were refused
+  std::vector<std::string> failed_faults;  // a command that failed, a server that was not filled
+  int most_idle_connections = 0;           // that filled it
   bool interrupted = false;
 };
 

@@ -52,24 +52,31 @@ ErrorCode CodeOf(std::string_view state) {
 }
 
 // What to do about it; empty when the server's message says all there is.
-std::string Advice(std::string_view state, const Endpoint& at) {
+std::string Advice(std::string_view state, std::string_view message, const Endpoint& at) {
   if (state == "28P01" || state == "28000") {
-    return "check storage.password, the user in storage.url and the server's pg_hba.conf";
+    return "check storage.password, the user in storage.url and the server's pg_hba.conf; `millrace config show` tells "
+           "what is in effect";
+  }
+  if (state == "42501" && message.find("for database") != std::string_view::npos) {
+    return "run it as the database's owner, who may make a schema in it, or `psql -c 'GRANT CREATE ON DATABASE " +
+           at.database + " TO " + at.user + "'` as that owner";
   }
   if (state == "42501") {
-    return "grant it to the role '" + at.user +
-           "', or run `millrace migrate up` as the schema's owner, which grants what a worker needs";
+    return "as the schema's owner run `psql -c 'GRANT millrace_worker TO " + at.user +
+           "'` (the role has the schema's name before _worker); `millrace migrate up` makes that role";
   }
   if (state == "3F000" || state == "42P01" || state == "42883") {
     return "the schema is missing or too old: run `millrace migrate up --db postgresql://" + at.Place() + "`";
   }
   if (state == "3D000") return "create it with `createdb " + at.database + "`, then run `millrace migrate up`";
-  if (state == "25006") return "this is a replica or a read-only transaction: point storage.url at the primary";
+  if (state == "25006") return "this is a replica or a read-only transaction: run the same with --db and the primary";
   if (state == "53100") return "free space on the server's disk; nothing was changed";
   if (state == "53200") return "the server is out of memory; lower work_mem or the number of connections";
   if (state == "53300") {
     return "the server's connections (max_connections, or the role's or the database's CONNECTION LIMIT) are "
-           "exhausted; lower storage.pool_size and max_overflow, raise max_connections, or put a PgBouncer before it";
+           "exhausted; `psql -c 'SELECT usename, application_name, count(*) FROM pg_stat_activity GROUP BY 1, 2'` as a "
+           "superuser tells who has them; lower storage.pool_size and max_overflow, raise max_connections, or put a "
+           "PgBouncer before it";
   }
   if (state == "57014") return "it took longer than storage's statement_timeout allows, or was cancelled by hand";
   if (state == "55P03") return "another session holds the lock; trying again may work";
@@ -118,7 +125,7 @@ PgError Translate(std::string_view sqlstate, std::string_view message, std::stri
   }
   result.retryable = std::find(kRetryable.begin(), kRetryable.end(), sqlstate) != kRetryable.end();
   std::string text = During(doing) + What(sqlstate, message, at);
-  if (const std::string advice = Advice(sqlstate, at); !advice.empty()) text += "; " + advice;
+  if (const std::string advice = Advice(sqlstate, message, at); !advice.empty()) text += "; " + advice;
   result.error = {CodeOf(sqlstate), text + " [SQLSTATE " + std::string(sqlstate) + "]"};
   return result;
 }
@@ -159,6 +166,10 @@ bool IsRetryable(const Error& error) {
          std::any_of(kRetryable.begin(), kRetryable.end(), [&](std::string_view state) {
            return error.message.ends_with("[SQLSTATE " + std::string(state) + "]");
          });
+}
+
+bool IsServerFull(const Error& error) {
+  return error.code == ErrorCode::kDatabaseUnavailable && error.message.ends_with("[SQLSTATE 53300]");
 }
 
 }  // namespace millrace::storage::postgres

@@ -41,4 +41,7 @@ PgError ConnectionLost(std::string_view message, std::string_view doing, const E
 // was rolled back and may be run again from its start. False for a lost connection, whose outcome is unknown.
 bool IsRetryable(const Error& error);
 
+// Whether the server (or the role's, or the database's limit) has no connection left.
+bool IsServerFull(const Error& error);
+
 }  // namespace millrace::storage::postgres

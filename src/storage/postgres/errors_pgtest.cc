@@ -69,7 +69,7 @@ TEST_F(PgErrorsTest, AMissingGrant) {
   const Error error = RunError(*OpenUrl(Role("millrace_poor", "")), "SELECT * FROM t");
   EXPECT_EQ(error.code, ErrorCode::kPermission);
   EXPECT_THAT(error.message, HasSubstr("permission denied for table t"));
-  EXPECT_THAT(error.message, HasSubstr("grant it to the role 'millrace_poor', or run `millrace migrate up`"));
+  EXPECT_THAT(error.message, HasSubstr("run `psql -c 'GRANT millrace_worker TO millrace_poor'`"));
 }
 
 TEST_F(PgErrorsTest, AMissingTableFunctionOrSchema) {

@@ -194,8 +194,11 @@ Result<void> CheckSchema(const ConnectOptions& options, std::string_view schema)
       connection->Run(
           {"is_replica", "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean"}));
   if (replica.row(0).boolean(0)) {
-    return fail(ErrorCode::kReadOnly,
-                fmt::format("{} is a read-only replica; connect to the primary", connection->endpoint().Server()));
+    return fail(
+        ErrorCode::kReadOnly,
+        fmt::format("{} is a read-only replica (or default_transaction_read_only is on there); run the same with "
+                    "--db and the primary: on the replica `SELECT conninfo FROM pg_stat_wal_receiver` tells it",
+                    connection->endpoint().Server()));
   }
   MILLRACE_ASSIGN(const std::vector<MigrationStatus> status, ReadMigrations(*connection, schema));
   MILLRACE_TRY(CheckNoneNewer(status, schema));

@@ -4,10 +4,17 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/try.h"
 #include "storage/postgres/url.h"
 
 namespace millrace::storage::postgres {
+
+namespace {
+
+constexpr auto kFullToldEvery = std::chrono::seconds(10);
+
+}  // namespace
 
 Pool::Lease& Pool::Lease::operator=(Lease&& other) noexcept {
   if (this == &other) return *this;
@@ -30,49 +37,84 @@ Pool::Pool(PoolOptions options) : options_(std::move(options)) {
 Pool::~Pool() = default;
 
 Result<Pool::Lease> Pool::Acquire() {
-  MILLRACE_TRY(TakeSlot());
-  while (auto idle = TakeIdle()) {
-    if (Usable(*idle)) return Lease(this, std::move(idle->connection), idle->opened);
+  const auto give_up = Clock::now() + options_.timeout;
+  MILLRACE_TRY(TakeSlot(give_up));
+  while (true) {
+    while (auto idle = TakeIdle()) {
+      if (Usable(*idle)) return Lease(this, std::move(idle->connection), idle->opened);
+    }
+    auto opened = OpenNew();
+    if (opened) return opened;
+    if (!IsServerFull(opened.error())) {
+      const std::lock_guard lock(mutex_);
+      GiveSlotBack();
+      return opened;
+    }
+    if (!AwaitReturned(opened.error(), give_up)) return opened;
   }
-  return OpenNew();
 }
 
 // ---- Slots: who may hold a connection -----------------------------------------------------------
 
-Result<void> Pool::TakeSlot() {
+Result<void> Pool::TakeSlot(Clock::time_point give_up) {
   std::unique_lock lock(mutex_);
   if (waiters_.empty() && active_ < max()) {
     ++active_;
     return {};
   }
+  if (Queue(lock, give_up)) return {};
+  return fail(NoneFree());
+}
+
+// True: whoever granted the slot took it off the queue and counted it.
+bool Pool::Queue(std::unique_lock<std::mutex>& lock, Clock::time_point give_up) {
   Waiter waiter;
   waiters_.push_back(&waiter);
   const auto began = Clock::now();
-  const bool granted = waiter.granted_signal.wait_until(lock, began + options_.timeout, [&] { return waiter.granted; });
+  const bool granted = waiter.granted_signal.wait_until(lock, give_up, [&] { return waiter.granted; });
   counts_.total_wait += std::chrono::duration_cast<Duration>(Clock::now() - began);
-  if (granted) return {};  // whoever granted it took it off the queue and counted it
-  const Error error = NoneFree();
-  waiters_.erase(std::find(waiters_.begin(), waiters_.end(), &waiter));
-  return fail(error);
+  if (!granted) waiters_.erase(std::find(waiters_.begin(), waiters_.end(), &waiter));
+  return granted;
+}
+
+// With a slot for which the server has no connection: waits until one of the pool's own is returned. False, and the
+// slot is given back: none came in time, or nobody else holds a slot. Who holds the last one never waits, so that
+// somebody always serves those who do.
+bool Pool::AwaitReturned(const Error& full, Clock::time_point give_up) {
+  std::unique_lock lock(mutex_);
+  if (!idle_.empty()) return true;
+  if (active_ == 1) {
+    GiveSlotBack();
+    return false;
+  }
+  if (const auto now = Clock::now(); now - full_told_ >= kFullToldEvery) {
+    full_told_ = now;
+    base::Log(base::Level::kWarn, "PostgreSQL has no connection left; going on with those that are open",
+              {{"error", full.message}});
+  }
+  --active_;
+  return Queue(lock, give_up);
 }
 
 Error Pool::NoneFree() const {
   return {ErrorCode::kTimeout, "no connection to " + place_ + " became free within " +
                                    base::FormatDuration(options_.timeout) + ": " + std::to_string(active_) + " of " +
-                                   std::to_string(max()) + " in use, " + std::to_string(waiters_.size()) +
+                                   std::to_string(max()) + " in use, " + std::to_string(waiters_.size() + 1) +
                                    " waiting; raise storage.pool_size or max_overflow"};
 }
 
-// Called with the mutex held. The slot goes to who has waited longest.
+// Called with the mutex held. The slot goes to who has waited longest. So do those that were let go of while the server
+// was full, once it may have room again: a queue that never empties must not keep them for ever.
 void Pool::GiveSlotBack() {
-  if (waiters_.empty()) {
-    --active_;
-    return;
+  --active_;
+  const bool may_open = !connect_error_ || Clock::now() >= connect_error_until_;
+  for (int free = may_open ? max() - active_ : 1; free > 0 && !waiters_.empty(); --free) {
+    Waiter* next = waiters_.front();
+    waiters_.pop_front();
+    next->granted = true;
+    next->granted_signal.notify_one();
+    ++active_;
   }
-  Waiter* next = waiters_.front();
-  waiters_.pop_front();
-  next->granted = true;
-  next->granted_signal.notify_one();
 }
 
 // ---- Connections --------------------------------------------------------------------------------
@@ -96,14 +138,11 @@ bool Pool::Usable(Idle& idle) {
   return now - idle.since < options_.check_after ? !idle.connection->broken() : idle.connection->LooksAlive();
 }
 
-// Holds a slot, which is given back when it fails.
+// The caller holds a slot, and still does when this fails.
 Result<Pool::Lease> Pool::OpenNew() {
   {
     const std::lock_guard lock(mutex_);
-    if (connect_error_ && Clock::now() < connect_error_until_) {
-      GiveSlotBack();
-      return fail(*connect_error_);
-    }
+    if (connect_error_ && Clock::now() < connect_error_until_) return fail(*connect_error_);
   }
   const auto opened = Clock::now();
   auto connection = Connection::Open(options_.connect);
@@ -112,7 +151,6 @@ Result<Pool::Lease> Pool::OpenNew() {
     ++counts_.failed;
     connect_error_ = connection.error();
     connect_error_until_ = Clock::now() + options_.connect_pause;
-    GiveSlotBack();
     return fail(std::move(connection).error());
   }
   ++counts_.opened;

@@ -27,7 +27,8 @@ struct PoolOptions {
 };
 
 // A pool of at most size + max_overflow connections, opened when needed. Waiters are served in the order they came.
-// Thread-safe. Must outlive its Leases.
+// While the server has none left, those that are open go round, and the log says so now and then. Thread-safe. Must
+// outlive its Leases.
 class Pool {
  public:
   // A connection lent. Returned when destroyed: an open transaction is rolled back, a broken connection closed.
@@ -72,7 +73,8 @@ class Pool {
 
   // A connection that is open, as far as can be seen without asking the server. Fails with kTimeout when none became
   // free in time (the message counts them and names the settings), and with Connection::Open's errors; after one of
-  // those, further attempts within connect_pause are refused at once with the same error.
+  // those, further attempts within connect_pause are refused at once with the same error. A server that has no
+  // connection left is an error only when none of this pool's own is lent that may still come back in time.
   Result<Lease> Acquire();
 
   // Closes what is idle; what is lent is closed when it comes back unless it was opened after this call.
@@ -93,7 +95,9 @@ class Pool {
   };
 
   [[nodiscard]] int max() const { return options_.size + options_.max_overflow; }
-  Result<void> TakeSlot();
+  Result<void> TakeSlot(Clock::time_point give_up);
+  bool Queue(std::unique_lock<std::mutex>& lock, Clock::time_point give_up);
+  bool AwaitReturned(const Error& full, Clock::time_point give_up);
   Error NoneFree() const;
   void GiveSlotBack();
   std::optional<Idle> TakeIdle();
@@ -111,6 +115,7 @@ class Pool {
   Stats counts_;
   std::optional<Error> connect_error_;
   Clock::time_point connect_error_until_;
+  Clock::time_point full_told_;
   Clock::time_point closed_before_;  // connections opened earlier are not kept
 };
 

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <future>
 #include <thread>
 
@@ -181,6 +182,75 @@ TEST_F(PgPoolTest, AfterAFailedConnectOthersFailAtOnce) {
   EXPECT_TRUE(eager.Acquire().has_value());
   eager.CloseIdle();
   TestCluster::Get().Execute("DROP DATABASE millrace_later WITH (FORCE)");
+}
+
+// The server lets this pool have one connection where it would open two.
+TEST_F(PgPoolTest, WhenTheServerIsFullTheOpenOnesGoRound) {
+  TestCluster::Get().Execute(
+      "DROP ROLE IF EXISTS millrace_one; CREATE ROLE millrace_one LOGIN PASSWORD 'role-secret' CONNECTION LIMIT 1");
+  pool_options_.connect.url = TestCluster::Get().Url(Database(), "millrace_one", "role-secret");
+  Pool pool(pool_options_);
+  auto only = Take(pool);
+  const int backend = only->backend_pid();
+  auto second = std::async(std::launch::async, [&] { return Take(pool)->backend_pid(); });
+  AwaitWaiting(pool, 1);
+  only.Return();
+  EXPECT_EQ(second.get(), backend);
+  EXPECT_EQ(pool.stats().opened, 1);
+  EXPECT_EQ(pool.stats().active, 0);
+
+  // Many more than there are: each is served.
+  std::vector<std::future<int>> many;
+  for (int i = 0; i < 8; ++i)
+    many.push_back(std::async(std::launch::async, [&] {
+      int served = 0;
+      for (int round = 0; round < 50; ++round) served += static_cast<int>(Number(*Take(pool), "SELECT 1"));
+      return served;
+    }));
+  for (auto& one : many) EXPECT_EQ(one.get(), 50);
+  EXPECT_EQ(pool.stats().active, 0);
+}
+
+TEST_F(PgPoolTest, WhenTheServerHasRoomAgainItIsUsedThoughManyWait) {
+  TestCluster::Get().Execute(
+      "DROP ROLE IF EXISTS millrace_one; CREATE ROLE millrace_one LOGIN PASSWORD 'role-secret' CONNECTION LIMIT 1");
+  pool_options_.connect.url = TestCluster::Get().Url(Database(), "millrace_one", "role-secret");
+  pool_options_.connect_pause = std::chrono::milliseconds(1);
+  Pool pool(pool_options_);
+  std::atomic<bool> stop = false;
+  std::vector<std::future<void>> many;
+  for (int i = 0; i < 6; ++i)
+    many.push_back(std::async(std::launch::async, [&] {
+      while (!stop) Number(*Take(pool), "SELECT 1");
+    }));
+  while (pool.stats().failed == 0 || pool.stats().opened == 0) std::this_thread::yield();
+  EXPECT_EQ(pool.stats().opened, 1);
+  TestCluster::Get().Execute("ALTER ROLE millrace_one CONNECTION LIMIT 2");
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (pool.stats().opened < 2 && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
+  EXPECT_EQ(pool.stats().opened, 2);
+  stop = true;
+  for (auto& one : many) one.get();
+}
+
+TEST_F(PgPoolTest, AFullServerIsAnErrorWhenNoneOfThePoolsOwnComesBack) {
+  TestCluster::Get().Execute(
+      "DROP ROLE IF EXISTS millrace_one; CREATE ROLE millrace_one LOGIN PASSWORD 'role-secret' CONNECTION LIMIT 1");
+  pool_options_.connect.url = TestCluster::Get().Url(Database(), "millrace_one", "role-secret");
+  pool_options_.timeout = std::chrono::milliseconds(50);
+  Pool pool(pool_options_);
+  auto only = Take(pool);
+  const auto late = pool.Acquire();
+  ASSERT_FALSE(late.has_value());
+  EXPECT_THAT(late.error().message, HasSubstr("max_connections"));
+  EXPECT_EQ(pool.stats().waiting, 0);
+  EXPECT_EQ(pool.stats().active, 1);
+
+  // Nobody holds one that could come back: at once.
+  pool_options_.timeout = std::chrono::hours(1);
+  Pool other(pool_options_);
+  EXPECT_THAT(other.Acquire().error().message, HasSubstr("max_connections"));
+  EXPECT_EQ(other.stats().active, 0);
 }
 
 }  // namespace

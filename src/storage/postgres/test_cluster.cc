@@ -206,6 +206,21 @@ void TestCluster::Stop(bool immediate) {
   Control({bin_ + "/pg_ctl", "stop", "-s", "-w", "-m", immediate ? "immediate" : "fast", "-D", folder_ + "/data"});
 }
 
+std::string TestCluster::CrashCommand() const {
+  std::string command;
+  for (const std::string& word : AsServerUser({})) command += word + " ";
+  return command + "'" + bin_ + "/pg_ctl' restart -s -w -m immediate -D '" + folder_ + "/data' -l '" + folder_ +
+         "/server.log' -o '-p " + std::to_string(port_) + "' > /dev/null";
+}
+
+void TestCluster::MoveTo(const std::string& address) {
+  std::ofstream(folder_ + "/data/postgresql.conf", std::ios::app) << "listen_addresses = '" << address << "'\n";
+  std::ofstream(folder_ + "/data/pg_hba.conf", std::ios::app) << "host all all samenet scram-sha-256\n";
+  Stop(false);
+  Start();
+  address_ = address;
+}
+
 void TestCluster::Control(const std::vector<std::string>& arguments) {
   if (folder_.empty()) throw std::runtime_error("the server of MILLRACE_TEST_DATABASE_URL is not ours to control");
   const pid_t child = Spawn(AsServerUser(arguments), folder_, -1, false);
@@ -223,7 +238,7 @@ std::string TestCluster::Url(std::string_view database) const {
 }
 
 std::string TestCluster::Url(std::string_view database, std::string_view user, std::string_view password) const {
-  Endpoint at = {"", "127.0.0.1", std::to_string(port_), ""};
+  Endpoint at = {"", address_, std::to_string(port_), ""};
   if (!external_url_.empty()) at = ParseUrl(external_url_).value().endpoint;
   std::string url = "postgresql://" + PercentEncoded(user);
   if (!password.empty()) url += ":" + PercentEncoded(password);

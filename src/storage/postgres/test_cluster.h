@@ -12,7 +12,7 @@ namespace millrace::storage::postgres {
 // in the temporary folder. It stops and its files go when the program ends, however it ends. Its programs are those of
 // the newest /usr/lib/postgresql/*/bin, or in MILLRACE_TEST_PG_BIN. With MILLRACE_TEST_DATABASE_URL set (a
 // superuser's), that server is used instead; it is never stopped, and the databases made on it are dropped at the end.
-// Thread-safe, but for Stop and Start. Failures throw std::runtime_error: a test cannot go on.
+// Thread-safe, but for Stop, Start and MoveTo. Failures throw std::runtime_error: a test cannot go on.
 //
 //   if (auto reason = TestCluster::SkipReason(); !reason.empty()) GTEST_SKIP() << reason;
 //   const std::string url = TestCluster::Get().CreateDatabase();
@@ -36,6 +36,11 @@ class TestCluster {
   // Stops the server: at once as in a crash, or closing connections in order. Start starts it again on the same port.
   void Stop(bool immediate);
   void Start();
+  // A shell command, for others to run, that does both as in a crash.
+  [[nodiscard]] std::string CrashCommand() const;
+  // From now on the server listens on this address of this machine only, and lets those of its network in.
+  void MoveTo(const std::string& address);
+  [[nodiscard]] int port() const { return port_; }
 
   TestCluster(const TestCluster&) = delete;
   TestCluster& operator=(const TestCluster&) = delete;
@@ -53,6 +58,7 @@ class TestCluster {
   std::string folder_;  // empty: the server is not ours
   std::string external_url_;
   std::string password_;
+  std::string address_ = "127.0.0.1";
   int port_ = 0;
   int supervisor_ = -1;       // process that stops the server when this program is gone
   int supervisor_pipe_ = -1;  // its standard input: closes when this program ends
