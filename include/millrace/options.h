@@ -48,6 +48,9 @@ struct StorageOptions {
   // For one priority (index: its number), in place of both.
   std::array<std::optional<int>, kPriorityCount> max_attempts_by_priority;
   std::string owner;  // what the owner lock says of this process, for people
+  // Whether opening writes `queues` and, on PostgreSQL, prepares history for the days to come. Without it a login that
+  // may only look can open it too.
+  bool configure = true;
 
   // PostgreSQL only.
   std::string password;             // wins over one in the url; never logged or stored

@@ -38,6 +38,18 @@ bool IsCleanUtf8(std::string_view text) {
   return true;
 }
 
+bool IsOneLine(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = Utf8SequenceLength(text, at);
+    const bool control =
+        byte(at) < 0x20 || byte(at) == 0x7F || (length == 2 && byte(at) == 0xC2 && byte(at + 1) < 0xA0);
+    if (length == 0 || control) return false;
+    at += length;
+  }
+  return true;
+}
+
 std::string ToCleanUtf8(std::string text, std::size_t most) {
   if (text.size() <= most && IsCleanUtf8(text)) return text;
   const std::string_view all = text;

@@ -14,6 +14,9 @@ namespace millrace::base {
 // Whether all of `text` is UTF-8 without zero bytes.
 [[nodiscard]] bool IsCleanUtf8(std::string_view text);
 
+// Whether all of `text` is UTF-8 without control characters (C0, DEL, C1), so that it is one line and moves no cursor.
+[[nodiscard]] bool IsOneLine(std::string_view text);
+
 // `text` with U+FFFD in place of each byte that is not UTF-8 and of each zero byte. Longer than `most` bytes, it is cut
 // between two characters and ends in "...".
 [[nodiscard]] std::string ToCleanUtf8(std::string text, std::size_t most);

@@ -17,6 +17,12 @@ TEST(Utf8Test, TellsCleanTextFromWhatIsNone) {
   EXPECT_FALSE(IsCleanUtf8("zero\0byte"s));
 }
 
+TEST(Utf8Test, OneLineHasNoControlCharacters) {
+  EXPECT_TRUE(IsOneLine("worker-1 Gruß"));
+  for (const char* text : {"a\nb", "a\tb", "\x1b[2J", "del\x7f", "c1 \xC2\x9B", "no utf-8 \xFF"})
+    EXPECT_FALSE(IsOneLine(text)) << text;
+}
+
 TEST(Utf8Test, ReplacesWhatIsNoUtf8AndKeepsTheRest) {
   EXPECT_EQ(ToCleanUtf8("Gruß", 100), "Gruß");
   EXPECT_EQ(ToCleanUtf8("a\xFFz\0!"s, 100), "a\uFFFDz\uFFFD!");

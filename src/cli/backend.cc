@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/try.h"
+#include "cli/silent_owner.h"
 
 namespace millrace::cli {
 namespace {
@@ -15,11 +16,14 @@ constexpr auto kPatience = std::chrono::seconds(5);
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> Backend::Open(const runtime::Config& config, Create create,
-                                               const std::string& purpose) {
+Result<std::unique_ptr<Backend>> Backend::Open(const runtime::Config& config, Create create, const std::string& purpose,
+                                               Patience patience) {
   auto backend = std::make_unique<Backend>();
+  backend->database_ = config.database();
+  backend->patience_ = patience;
+  const auto configure = create == Create::kYes ? Owner::Configure::kYes : Owner::Configure::kNo;
   if (config.IsPostgres()) {
-    MILLRACE_ASSIGN(backend->owner_, Owner::Open(config, purpose, Duration(0)));
+    MILLRACE_ASSIGN(backend->owner_, Owner::Open(config, purpose, Duration(0), configure));
     return backend;
   }
   std::error_code ignored;
@@ -30,27 +34,44 @@ Result<std::unique_ptr<Backend>> Backend::Open(const runtime::Config& config, Cr
   const auto until = std::chrono::steady_clock::now() + kPatience;
   auto pause = std::chrono::milliseconds(10);
   while (true) {
-    auto owner = Owner::Open(config, purpose, Duration(0));
+    auto owner = Owner::Open(config, purpose, Duration(0), configure);
     if (owner) {
       backend->owner_ = std::move(*owner);
       return backend;
     }
     if (owner.error().code != ErrorCode::kOwned) return fail(owner.error());
-    backend->client_ = std::make_unique<http::UnixClient>(SocketOf(config.database()));
-    auto reached = backend->client_->Call({"GET", "/health/live", {}, ""});
+    const auto reached = backend->Reach();
     if (reached) return backend;
     const ErrorCode code = reached.error().code;
-    if (code == ErrorCode::kPermission) return fail(reached.error());
+    if (code == ErrorCode::kPermission || code == ErrorCode::kTimeout) return fail(reached.error());
     if (std::chrono::steady_clock::now() + pause > until) return fail(owner.error());
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::milliseconds(200));
   }
 }
 
+// Whether the owner listens, and answers what it can answer without the database.
+Result<void> Backend::Reach() {
+  const auto connect = [&](Duration timeout) {
+    http::UnixClient::Options options = PatientOptions(database_, timeout);
+    if (!patience_.tell) options.notice = nullptr;
+    client_ = std::make_unique<http::UnixClient>(SocketOf(database_), std::move(options));
+  };
+  connect(patience_.first);
+  auto alive = client_->Call({"GET", "/health/live", {}, ""});
+  if (!alive) return fail(ExplainSilence(alive.error(), database_, patience_.first));
+  connect(patience_.call);
+  return {};
+}
+
 Result<http::ApiResponse> Backend::Call(const http::ApiRequest& request) {
   if (owner_) return owner_->Handle(request);
-  return client_->Call(request);
+  auto response = client_->Call(request);
+  if (!response) return fail(ExplainSilence(response.error(), database_, patience_.call));
+  return response;
 }
+
+bool Backend::OwnsFile() const { return owner_ != nullptr && owner_->storage().Name() == "sqlite"; }
 
 Result<base::json::object> Backend::CallJson(const http::ApiRequest& request) {
   MILLRACE_ASSIGN(const http::ApiResponse response, Call(request));

@@ -10,15 +10,23 @@
 
 namespace millrace::cli {
 
-// Whether a command may make a new database.
+// Whether a command may make a new database. One that may not does not write the configuration's queues either, so that
+// looking needs no more than the reader's role.
 enum class Create { kNo, kYes };
+
+// How long an owner that does not answer is waited for.
+struct Patience {
+  Duration first = std::chrono::seconds(10);  // for its first sign of life
+  Duration call = std::chrono::seconds(60);   // for the answer to one call
+  bool tell = true;                           // whether standard error says after two seconds who is waited for
+};
 
 class Backend {
  public:
   // kNotFound when there is no such file and it may not be made; else fails as Owner::Open and UnixClient::Call.
-  // `purpose` as for Owner::Open.
-  static Result<std::unique_ptr<Backend>> Open(const runtime::Config& config, Create create,
-                                               const std::string& purpose);
+  // `purpose` as for Owner::Open. kTimeout: the owner does not answer; the message says which process it is.
+  static Result<std::unique_ptr<Backend>> Open(const runtime::Config& config, Create create, const std::string& purpose,
+                                               Patience patience = {});
 
   // The JSON of a successful answer, or the error the answer stands for.
   Result<base::json::object> Get(const std::string& path, std::map<std::string, std::string> query = {});
@@ -28,10 +36,15 @@ class Backend {
 
   // When this process is the owner: lets other commands reach it meanwhile, for one that takes long.
   void ServeOthers();
+  // Whether this process has a file open itself, and so keeps others out of it.
+  [[nodiscard]] bool OwnsFile() const;
 
  private:
   Result<base::json::object> CallJson(const http::ApiRequest& request);
   std::unique_ptr<Owner> owner_;
+  Result<void> Reach();
+  std::string database_;
+  Patience patience_;
   std::unique_ptr<http::UnixClient> client_;
 };
 

@@ -86,9 +86,9 @@ int OnParseError(const CLI::App& app, const CLI::ParseError& error, int argc, ch
 runtime::Config Cli::LoadConfig() const {
   runtime::ConfigInputs inputs;
   inputs.environment = runtime::ProcessEnvironment();
-  if (!config.empty()) inputs.file = config;
+  if (config) inputs.file = *config;
   inputs.flags = flags;
-  if (!db.empty()) inputs.flags.push_back({"storage.url", "--db", db});
+  if (db) inputs.flags.push_back({"storage.url", "--db", *db});
   return runtime::Config::Load(inputs);
 }
 
@@ -133,10 +133,11 @@ int Main(int argc, char** argv) {
   app.footer(std::string("\n") + kExamples);
   app.require_subcommand(1);
   AddCommonOptions(app, cli);
-  for (auto* add : {AddRunCommand, AddWorkerCommand, AddEnqueueCommand, AddJobsCommand, AddQueuesCommand,
-                    AddDeadletterCommand, AddSearchCommand, AddSourcesCommand, AddWorkersCommand, AddRunsCommand,
-                    AddConfigCommand, AddMigrateCommand, AddBenchCommand, AddStressCommand, AddHealthcheckCommand,
-                    AddDebugCommand, AddVersionCommand, AddCompletionCommand}) {
+  for (auto* add :
+       {AddRunCommand,        AddWorkerCommand,  AddEnqueueCommand, AddJobsCommand,    AddQueuesCommand,
+        AddDeadletterCommand, AddSearchCommand,  AddSourcesCommand, AddWorkersCommand, AddRunsCommand,
+        AddConfigCommand,     AddMigrateCommand, AddBenchCommand,   AddStressCommand,  AddHealthcheckCommand,
+        AddDebugCommand,      AddMonitorCommand, AddCleanupCommand, AddVersionCommand, AddCompletionCommand}) {
     add(app, cli);
   }
   try {
@@ -144,7 +145,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return OnParseError(app, error, argc, argv);
   }
-  SetConfigFile(cli.config);
+  SetConfigFile(cli.config.value_or(""));
   if (!app.got_subcommand("worker") && !app.got_subcommand("run")) cli.signals.reset();
   const int status = cli.action ? cli.action() : kUsage;
   if (std::fflush(stdout) != 0 && status == kOk) return kFailed;

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,8 @@ namespace millrace::cli {
 
 // Filled while the command line is parsed; the chosen command then runs `action`.
 struct Cli {
-  std::string db;                         // --db
-  std::string config;                     // --config
+  std::optional<std::string> db;          // --db
+  std::optional<std::string> config;      // --config
   bool json = false;                      // --json
   std::vector<runtime::FlagValue> flags;  // flags of a command that override keys of the configuration
   std::function<int()> action;
@@ -65,6 +66,8 @@ void AddStressCommand(CLI::App& app, Cli& cli);
 void AddHealthcheckCommand(CLI::App& app, Cli& cli);
 void AddDebugCommand(CLI::App& app, Cli& cli);
 void AddVersionCommand(CLI::App& app, Cli& cli);
+void AddMonitorCommand(CLI::App& app, Cli& cli);
+void AddCleanupCommand(CLI::App& app, Cli& cli);
 void AddCompletionCommand(CLI::App& app, Cli& cli);
 
 }  // namespace millrace::cli

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -373,6 +374,84 @@ TEST_F(CliTest, SourcesAreListedAndForgotten) {
   EXPECT_EQ(ran.status, kOk) << ran.err;
   EXPECT_EQ(ran.json().at("documents").as_int64(), 1);
   EXPECT_THAT(RunDb({"sources", "list"}).out, AllOf(Not(HasSubstr(in + "/one")), HasSubstr(in + "/two")));
+}
+
+TEST_F(CliTest, AnEmptyDatabaseOrConfigurationIsNotTheDefaultOne) {
+  Ran ran = Run({"queues", "list", "--db", ""});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("flag --db: storage.url: names no file"));
+  ran = Run({"queues", "list", "--db", db_, "--config", ""});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("error"));
+}
+
+TEST_F(CliTest, MonitorPrintsOneFrameWithoutATerminal) {
+  ASSERT_EQ(RunDb({"enqueue", "mail", "--any-kind", "--queue", "post", "--priority", "high"}).status, kOk);
+  Ran ran = RunDb({"monitor"});
+  EXPECT_EQ(ran.status, kOk) << ran.err;
+  EXPECT_THAT(ran.out,
+              AllOf(HasSubstr("millrace monitor  " + db_), HasSubstr("completed 0/s"), HasSubstr("CRITICAL  no worker"),
+                    HasSubstr("post"), HasSubstr("high"), Not(HasSubstr("\033"))));
+  ran = RunDb({"monitor", "--once", "--json"});
+  const auto report = ran.json();
+  EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 1);
+  EXPECT_FALSE(report.at("stale").as_bool());
+  EXPECT_EQ(report.at("totals").at("backlog").as_int64(), 1);
+  EXPECT_EQ(report.at("throughput").at("completed_per_second").to_number<double>(), 0);
+  EXPECT_EQ(report.at("queues").at(0).at("name").as_string(), "post");
+  EXPECT_TRUE(report.at("queues").at(0).at("oldest_available_seconds").is_number());
+  EXPECT_EQ(report.at("alerts").at(0).at("severity").as_string(), "critical");
+}
+
+TEST_F(CliTest, MonitorRefusesWhatItCannotDo) {
+  Ran ran = RunDb({"monitor"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("there is no database " + db_));
+  EXPECT_FALSE(std::filesystem::exists(db_));
+  for (const char* interval : {"soon", "1ms", "2h", "-1s"}) {
+    ran = RunDb({"monitor", std::string("--interval=") + interval});
+    EXPECT_EQ(ran.status, kUsage) << interval;
+    EXPECT_THAT(ran.err, HasSubstr("--interval: ")) << interval;
+  }
+  EXPECT_THAT(RunDb({"monitor", "--live"}).err, HasSubstr("--live needs a terminal"));
+  EXPECT_EQ(RunDb({"monitor", "--live", "--once"}).status, kUsage);
+  ASSERT_EQ(RunDb({"enqueue", "mail", "--any-kind"}).status, kOk);
+  EXPECT_THAT(RunDb({"monitor", "--run-id", "7"}).err, HasSubstr("there is no run 7"));
+}
+
+TEST_F(CliTest, CleanupTellsFirstAndDeletesWithYes) {
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(RunDb({"enqueue", "mail", "--any-kind"}).status, kOk);
+  ASSERT_EQ(RunDb({"jobs", "cancel", "1", "2"}).status, kOk);
+  Ran ran = RunDb({"cleanup"});
+  EXPECT_EQ(ran.status, kOk) << ran.err;
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("finished jobs"), HasSubstr("7d"), HasSubstr("kept; --dead-older-than"),
+                             HasSubstr("nothing was deleted")));
+  const auto finished = [](const base::json::object& report) { return report.at("categories").at(0).as_object(); };
+  ran = RunDb({"cleanup", "--older-than", "0s", "--json"});
+  EXPECT_TRUE(ran.json().at("dry_run").as_bool());
+  EXPECT_EQ(finished(ran.json()).at("count").as_int64(), 2);
+  EXPECT_EQ(finished(ran.json()).at("deleted").as_int64(), 0);
+  EXPECT_EQ(RunDb({"jobs", "list", "--json"}).json().at("jobs").as_array().size(), 3u);
+  ran = RunDb({"cleanup", "--older-than", "0s", "--dead-older-than", "0s", "--yes", "--json"});
+  EXPECT_EQ(finished(ran.json()).at("deleted").as_int64(), 2);
+  EXPECT_FALSE(ran.json().at("categories").at(1).at("kept").as_bool());
+  EXPECT_EQ(RunDb({"jobs", "list", "--json"}).json().at("jobs").as_array().size(), 1u);
+}
+
+TEST_F(CliTest, CleanupRefusesWhatIsNoAge) {
+  ASSERT_EQ(RunDb({"enqueue", "mail", "--any-kind"}).status, kOk);
+  for (const auto& [option, age] : std::vector<std::pair<std::string, std::string>>{
+           {"--older-than", ""}, {"--older-than", "week"}, {"--dead-older-than", ""}, {"--dead-older-than", "1 day"}}) {
+    const Ran ran = RunDb({"cleanup", option, age, "--yes"});
+    EXPECT_EQ(ran.status, kUsage) << option << age;
+    EXPECT_THAT(ran.err, HasSubstr("error: " + option + ": ")) << option << age;
+  }
+  EXPECT_EQ(RunDb({"cleanup", "--yes", "--dry-run"}).status, kUsage);
+}
+
+TEST_F(CliTest, CompletionKnowsEveryCommand) {
+  EXPECT_THAT(Run({"completion", "bash"}).out, AllOf(HasSubstr("monitor"), HasSubstr("--refresh-interval"),
+                                                     HasSubstr("cleanup"), HasSubstr("--dead-older-than")));
 }
 
 TEST_F(CliTest, BenchWorksItsJobs) {

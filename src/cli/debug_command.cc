@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/owner.h"
+#include "cli/silent_owner.h"
 #include "http/unix_client.h"
 
 namespace millrace::cli {
@@ -16,8 +17,11 @@ int Threads(const Cli& cli) {
     return PrintError("threads of a worker on PostgreSQL are not reached from outside",
                       "kill -QUIT PID, which prints them");
   }
-  http::UnixClient client(SocketOf(config->database()));
+  constexpr auto kPatience = std::chrono::seconds(10);
+  http::UnixClient client(SocketOf(config->database()), PatientOptions(config->database(), kPatience));
   const auto response = client.Call({"GET", "/api/v1/debug/threads", {}, ""});
+  if (!response && response.error().code == ErrorCode::kTimeout)
+    return PrintError(ExplainSilence(response.error(), config->database(), kPatience));
   if (!response) {
     return PrintError(fmt::format("no process answers for {}: {}", config->database(), response.error().message),
                       "kill -QUIT PID, which makes a worker print its threads itself");

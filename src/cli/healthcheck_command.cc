@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/owner.h"
+#include "cli/silent_owner.h"
 #include "http/unix_client.h"
 
 namespace millrace::cli {
@@ -16,7 +17,7 @@ struct HealthOptions {
 
 // Whether the database can be reached and has the schema this program needs.
 int CheckPostgres(const Cli& cli, const runtime::Config& config) {
-  const auto owner = Owner::Open(config, "millrace healthcheck", Duration(0));
+  const auto owner = Owner::Open(config, "millrace healthcheck", Duration(0), Owner::Configure::kNo);
   if (!owner) return PrintError(owner.error());
   Print(cli.json ? "{\"status\":\"healthy\"}\n" : "healthy\n");
   return kOk;
@@ -27,9 +28,14 @@ int Check(const Cli& cli, const HealthOptions& options) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
   if (config->IsPostgres()) return CheckPostgres(cli, *config);
-  http::UnixClient client(SocketOf(config->database()), {std::chrono::seconds(2), std::chrono::seconds(5), 1 << 20});
+  http::UnixClient::Options limits;
+  limits.timeout = std::chrono::seconds(5);
+  limits.max_response = 1 << 20;
+  http::UnixClient client(SocketOf(config->database()), limits);
   const std::string path = options.ready ? "/health/ready" : options.live ? "/health/live" : "/health";
   const auto response = client.Call({"GET", path, {}, ""});
+  if (!response && response.error().code == ErrorCode::kTimeout)
+    return PrintError(ExplainSilence(response.error(), config->database(), limits.timeout));
   if (!response) {
     return PrintError(fmt::format("no worker answers for {}: {}", config->database(), response.error().message),
                       "millrace worker --db " + config->database());

@@ -45,9 +45,10 @@ Owner::Owner(std::shared_ptr<storage::Storage> storage, StorageOptions options, 
 
 Owner::~Owner() { health_.SetPhase(http::Phase::kShuttingDown); }
 
-Result<std::unique_ptr<Owner>> Owner::Open(const runtime::Config& config, const std::string& purpose,
-                                           Duration patience) {
+Result<std::unique_ptr<Owner>> Owner::Open(const runtime::Config& config, const std::string& purpose, Duration patience,
+                                           Configure configure) {
   StorageOptions options = config.storage();
+  options.configure = configure == Configure::kYes;
   options.owner = purpose;
   const auto until = std::chrono::steady_clock::now() + patience;
   auto pause = std::chrono::milliseconds(5);

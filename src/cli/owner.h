@@ -17,10 +17,12 @@ std::string SocketOf(const std::string& database);
 
 class Owner {
  public:
+  // Whether opening writes the configuration's queues; see StorageOptions::configure.
+  enum class Configure { kNo, kYes };
   // Opens the database. `purpose` is what the lock tells others ("millrace worker"). A short command that holds the
   // file is waited for, up to `patience`; then kOwned. Fails as Client::open.
   static Result<std::unique_ptr<Owner>> Open(const runtime::Config& config, const std::string& purpose,
-                                             Duration patience);
+                                             Duration patience, Configure configure = Configure::kYes);
   ~Owner();
   Owner(const Owner&) = delete;
   Owner& operator=(const Owner&) = delete;

@@ -189,8 +189,8 @@ std::vector<std::string> WorkerArguments(const Cli& cli, const StressFlags& flag
                                         "--work=" + flags.work,
                                         "--heartbeat-interval=" + flags.heartbeat,
                                         "--stale-threshold=" + flags.stale};
-  if (!cli.db.empty()) arguments.push_back("--db=" + cli.db);
-  if (!cli.config.empty()) arguments.push_back("--config=" + cli.config);
+  if (cli.db) arguments.push_back("--db=" + *cli.db);
+  if (cli.config) arguments.push_back("--config=" + *cli.config);
   return arguments;
 }
 

@@ -8,6 +8,8 @@ Api::Api(storage::Storage& storage, Health& health, ApiOptions options) {
   AddDeadRoutes(router_, storage);
   AddWorkerRoutes(router_, storage);
   AddRunRoutes(router_, storage);
+  AddOverviewRoutes(router_, storage);
+  AddCleanupRoutes(router_, storage);
   AddHealthRoutes(router_, health, options.version);
 }
 

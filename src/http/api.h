@@ -7,6 +7,9 @@
 //   /api/v1/queues/{name}/pause|resume GET  /api/v1/dead                        queue kind run reason details limit
 //   cursor GET  /api/v1/dead/analyze                POST /api/v1/dead/retry, /api/v1/dead/purge GET  /api/v1/workers
 //   GET  /api/v1/runs                        GET /api/v1/runs/{id}, POST /api/v1/runs/{id}/cancel
+//   GET  /api/v1/overview                    queues, workers and runs at one moment; run limit
+//   GET  /api/v1/cleanup                     category older_than: how many would go
+//   POST /api/v1/cleanup                     {"category", "before", "limit"}: deletes up to so many
 //   GET  /health, /health/live, /health/ready
 #pragma once
 
@@ -43,6 +46,8 @@ void AddQueueRoutes(Router& router, storage::Storage& storage);
 void AddDeadRoutes(Router& router, storage::Storage& storage);
 void AddWorkerRoutes(Router& router, storage::Storage& storage);
 void AddRunRoutes(Router& router, storage::Storage& storage);
+void AddOverviewRoutes(Router& router, storage::Storage& storage);
+void AddCleanupRoutes(Router& router, storage::Storage& storage);
 void AddHealthRoutes(Router& router, Health& health, const std::string& version);
 
 }  // namespace millrace::http

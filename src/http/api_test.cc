@@ -295,6 +295,49 @@ TEST_F(ApiTest, WorkersAreListed) {
   EXPECT_EQ(workers[0].at("pid").as_int64(), 42);
 }
 
+TEST_F(ApiTest, TheOverviewHasEverythingAtOneMoment) {
+  EnqueueOne(R"({"kind":"mail"})");
+  ASSERT_TRUE(storage_->RegisterWorker({"w1", "all", "host", 42, 4, {"mail"}, {}}));
+  storage::RunSpec spec;
+  spec.pipeline = "documents";
+  spec.identity = "i";
+  spec.discovery.kind = "mail";
+  const auto run = storage_->StartRun(spec);
+  ASSERT_TRUE(run);
+  const json::object overview = Body(Get("/api/v1/overview?limit=5"));
+  EXPECT_EQ(overview.at("now").as_string(), "2026-01-01T00:00:00.000Z");
+  EXPECT_EQ(overview.at("queues").as_array().size(), 2u);
+  EXPECT_EQ(overview.at("workers").as_array().size(), 1u);
+  EXPECT_EQ(overview.at("runs").as_array().size(), 1u);
+  EXPECT_EQ(Body(Get("/api/v1/overview?run=" + std::to_string(run->id))).at("runs").as_array().size(), 1u);
+  EXPECT_EQ(Get("/api/v1/overview?run=99").status, 404);
+}
+
+TEST_F(ApiTest, CleanupCountsAndThenDeletesUpToALimit) {
+  for (int i = 0; i < 3; ++i) EnqueueOne(R"({"kind":"mail"})");
+  Finish(storage::Verdict::kCompleted, "");
+  clock_.Advance(std::chrono::hours(48));
+  const std::string ask = "/api/v1/cleanup?category=finished_jobs&older_than=";
+  EXPECT_EQ(Body(Get(ask + "3d")).at("count").as_int64(), 0);
+  const json::object counted = Body(Get(ask + "1d"));
+  EXPECT_EQ(counted.at("count").as_int64(), 3);
+  EXPECT_EQ(counted.at("before").as_string(), "2026-01-02T00:00:00.000Z");
+  const std::string body = R"({"category":"finished_jobs","before":"2026-01-02T00:00:00.000Z","limit":2})";
+  json::object deleted = Body(Post("/api/v1/cleanup", body));
+  EXPECT_EQ(deleted.at("deleted").as_int64(), 2);
+  EXPECT_TRUE(deleted.at("more").as_bool());
+  deleted = Body(Post("/api/v1/cleanup", body));
+  EXPECT_EQ(deleted.at("deleted").as_int64(), 1);
+  EXPECT_FALSE(deleted.at("more").as_bool());
+  EXPECT_THAT(Detail(Get("/api/v1/cleanup?category=jobs&older_than=1d")),
+              HasSubstr("known: finished_jobs, dead_letters"));
+  EXPECT_THAT(Detail(Get(ask + "soon")), HasSubstr("older_than: 'soon' is not a duration"));
+  EXPECT_THAT(Detail(Get(ask + "1d&age=2d")), HasSubstr("age: unknown parameter"));
+  EXPECT_THAT(Detail(Post("/api/v1/cleanup", R"({"category":"runs","before":"x"})")), HasSubstr("before: "));
+  EXPECT_THAT(Detail(Post("/api/v1/cleanup", R"({"category":"runs","before":"2026-01-02T00:00:00Z","limit":0})")),
+              HasSubstr("limit: must be an integer from 1"));
+}
+
 TEST_F(ApiTest, HealthFollowsThePhaseAndTheDatabase) {
   EXPECT_EQ(Get("/health/live").status, 200);
   EXPECT_EQ(Body(Get("/health/ready")).at("reason").as_string(), "service_starting");

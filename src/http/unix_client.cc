@@ -25,6 +25,8 @@ struct Transfer {
   ApiResponse response;
   std::size_t limit = 0;
   bool too_large = false;
+  std::function<void()> notice;  // to call at `notice_at`; empty when it was
+  std::chrono::steady_clock::time_point notice_at;
 };
 
 std::size_t OnBody(char* data, std::size_t size, std::size_t count, void* user) {
@@ -36,6 +38,14 @@ std::size_t OnBody(char* data, std::size_t size, std::size_t count, void* user) 
   }
   transfer.response.body.append(data, bytes);
   return bytes;
+}
+
+// libcurl calls it about once a second, and whenever something moves.
+int OnProgress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  if (transfer.notice && std::chrono::steady_clock::now() >= transfer.notice_at)
+    std::exchange(transfer.notice, nullptr)();
+  return 0;
 }
 
 std::size_t OnHeader(char* data, std::size_t size, std::size_t count, void* user) {
@@ -64,7 +74,7 @@ struct UnixClient::Impl {
 
 UnixClient::UnixClient(std::string socket_path, Options options) : impl_(std::make_unique<Impl>()) {
   impl_->path = std::move(socket_path);
-  impl_->options = options;
+  impl_->options = std::move(options);
 }
 UnixClient::~UnixClient() = default;
 UnixClient::UnixClient(UnixClient&&) noexcept = default;
@@ -100,6 +110,8 @@ Result<ApiResponse> UnixClient::Call(const ApiRequest& request) {
   if (!socket) return fail(socket.error());
   Transfer transfer;
   transfer.limit = impl_->options.max_response;
+  transfer.notice = impl_->options.notice;
+  transfer.notice_at = std::chrono::steady_clock::now() + impl_->options.notice_after;
   const std::string url = "http://millrace" + FormatTarget(request);
   curl_slist* headers = curl_slist_append(nullptr, "Content-Type: application/json");
   headers = curl_slist_append(headers, "Expect:");
@@ -111,6 +123,9 @@ Result<ApiResponse> UnixClient::Call(const ApiRequest& request) {
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, Milliseconds(impl_->options.connect_timeout));
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, Milliseconds(impl_->options.timeout));
+  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, OnProgress);
+  curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &transfer);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, OnBody);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
   curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, OnHeader);

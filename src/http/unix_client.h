@@ -1,6 +1,7 @@
 // Sends API requests to the process that owns a database, through its unix socket.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,6 +17,9 @@ class UnixClient {
     Duration connect_timeout = std::chrono::seconds(2);
     Duration timeout = std::chrono::seconds(60);  // of one whole call
     std::size_t max_response = 64 << 20;
+    // Called once in a call that has been going on for so long, on the caller's thread.
+    Duration notice_after = std::chrono::seconds(2);
+    std::function<void()> notice;
   };
   explicit UnixClient(std::string socket_path) : UnixClient(std::move(socket_path), Options()) {}
   UnixClient(std::string socket_path, Options options);

@@ -9,8 +9,10 @@
 
 namespace millrace::storage {
 
+bool NamesPostgres(std::string_view url) { return postgres::IsPostgresUrl(url); }
+
 Result<std::unique_ptr<Storage>> OpenStorage(const StorageOptions& options) {
-  if (postgres::IsPostgresUrl(options.url)) return postgres::OpenPostgres(options);
+  if (NamesPostgres(options.url)) return postgres::OpenPostgres(options);
   StorageOptions local = options;
   if (local.url.starts_with("sqlite:")) local.url = local.url.substr(7);
   if (local.url.find("://") != std::string::npos) {

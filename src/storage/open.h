@@ -2,12 +2,18 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "storage/storage.h"
 
 namespace millrace::storage {
 
-// A path or sqlite:PATH opens SQLite (see storage/sqlite/driver.h for failures), postgres:// and postgresql:// open
+// Whether the text names a PostgreSQL: postgres://, postgresql://, one of them after jdbc:, or libpq's keyword form,
+// which begins with one of its keywords ("host=db dbname=jobs"). Else it is a path, also with an equals sign further
+// on.
+bool NamesPostgres(std::string_view url);
+
+// A path or sqlite:PATH opens SQLite (see storage/sqlite/driver.h for failures), what NamesPostgres says opens
 // PostgreSQL (storage/postgres/driver.h); any other scheme is kInvalidArgument.
 Result<std::unique_ptr<Storage>> OpenStorage(const StorageOptions& options);
 

@@ -45,6 +45,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -230,6 +231,17 @@ struct QueueRow {
   std::optional<Time> oldest_available;                      // run_at of the job longest eligible
 };
 
+// What has ended and may be deleted by its age.
+enum class Old : std::uint8_t {
+  kFinishedJobs,  // completed and cancelled jobs, by when they finished, with their attempts
+  kDeadLetters,   // dead jobs, by when they died, with their attempts
+  // Finished runs of which no job is left, by when they finished; the latest generation of each identity stays.
+  kRuns,
+  // Rows of workers that stopped, were lost or superseded, by their last heartbeat, while no worker of that id holds a
+  // job; the one registered last stays. What they worked may no longer say by whom.
+  kWorkers,
+};
+
 struct DeadLetter {
   Job job;
   std::vector<Attempt> attempts;
@@ -353,11 +365,17 @@ class Storage {
   virtual Result<std::vector<JobId>> Cancel(const JobFilter& filter) = 0;
   // Dead jobs start again: available, attempts and crashes from 0, history kept.
   virtual Result<std::vector<JobId>> RetryDead(const JobFilter& filter) = 0;
-  // Deletes dead jobs that died before `before`, and their history.
-  virtual Result<std::int64_t> PurgeDead(Time before) = 0;
-  // Deletes up to `limit` completed and cancelled jobs that finished before `before`. `as`: see Rescue.
-  virtual Result<std::int64_t> DeleteFinished(Time before, int limit, const Leadership& as) = 0;
-  Result<std::int64_t> DeleteFinished(Time before, int limit) { return DeleteFinished(before, limit, {}); }
+  // How many of these there are whose time is before `before`. Changes nothing.
+  virtual Result<std::int64_t> CountOld(Old what, Time before) = 0;
+  // Deletes up to `limit` of them, in short transactions, and tells how many. `as`: see Rescue.
+  virtual Result<std::int64_t> DeleteOld(Old what, Time before, int limit, const Leadership& as) = 0;
+  Result<std::int64_t> DeleteOld(Old what, Time before, int limit) { return DeleteOld(what, before, limit, {}); }
+  Result<std::int64_t> PurgeDead(Time before) {
+    return DeleteOld(Old::kDeadLetters, before, std::numeric_limits<int>::max());
+  }
+  Result<std::int64_t> DeleteFinished(Time before, int limit, const Leadership& as = {}) {
+    return DeleteOld(Old::kFinishedJobs, before, limit, as);
+  }
   // A paused queue's jobs are not claimed. A queue never seen before is created.
   virtual Result<void> PauseQueue(const std::string& queue, bool paused) = 0;
   virtual Result<void> ConfigureQueues(std::span<const QueueOptions> queues) = 0;

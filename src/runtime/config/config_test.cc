@@ -341,6 +341,29 @@ TEST_F(ConfigTest, DatabaseAddresses) {
   EXPECT_THAT(Told(database("")), ElementsAre(HasSubstr("names no file")));
 }
 
+TEST_F(ConfigTest, APathWithAnEqualsSignIsAPath) {
+  for (const char* path : {"d/host=a/m.db", "./host=a.db", "backup dbname=x.db", "hosts=a", "/srv/user = me/m.db"}) {
+    inputs_.flags = {{"storage.url", "--db", path}};
+    const Config config = Config::Load(inputs_);
+    EXPECT_FALSE(config.IsPostgres()) << path;
+    EXPECT_EQ(config.database(), path);
+  }
+  for (const char* text : {"host=h", "dbname = jobs", " user=me dbname=jobs", "service=jobs"}) {
+    inputs_.flags = {{"storage.url", "--db", text}};
+    EXPECT_TRUE(Config::Load(inputs_).IsPostgres()) << text;
+  }
+}
+
+TEST_F(ConfigTest, AWorkersIdIsOneLine) {
+  for (const char* id : {"'a\tb'", "\"a\\nb\"", "\"\\e[2J\""}) {
+    EXPECT_THAT(Told(Load(std::string("worker: {id: ") + id + "}\n")),
+                ElementsAre(HasSubstr("worker.id: holds a newline, another control character")))
+        << id;
+  }
+  inputs_.flags = {{"worker.id", "--worker-id", "a\nb"}};
+  EXPECT_THAT(Told(Config::Load(inputs_)), ElementsAre(HasSubstr("flag --worker-id: worker.id: holds a newline")));
+}
+
 TEST_F(ConfigTest, APostgresIsPutTogetherFromItsParts) {
   inputs_.environment = {{"PGPASS", "hunter2"}};
   const Config config = Load(

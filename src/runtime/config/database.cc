@@ -10,15 +10,10 @@
 #include "base/json.h"
 #include "engine/run_identity.h"
 #include "runtime/config/loader.h"
+#include "storage/open.h"
 
 namespace millrace::runtime {
 namespace {
-
-bool IsPostgresUrl(std::string_view url) {
-  if (url.starts_with("jdbc:")) url.remove_prefix(5);
-  return url.starts_with("postgres://") || url.starts_with("postgresql://") ||
-         url.find("host=") != std::string_view::npos || url.find("dbname=") != std::string_view::npos;
-}
 
 // One keyword of libpq's form: key='value'.
 std::string Keyword(std::string_view key, std::string_view value) {
@@ -47,7 +42,7 @@ void ConfigLoader::ResolveDatabase() {
   const bool both = url.origin.kind == OriginKind::kFile && path.origin.kind == OriginKind::kFile;
   if (both) Problem(url, fmt::format("storage.path is set too (in {}); keep one of them", path.origin.Text()));
   const bool has_url = url.origin.kind != OriginKind::kDefault;
-  const bool postgres = has_url ? IsPostgresUrl(url.value) : backend.value == "postgresql";
+  const bool postgres = has_url ? storage::NamesPostgres(url.value) : backend.value == "postgresql";
   if (has_url && backend.origin.kind == url.origin.kind && (backend.value == "postgresql") != postgres)
     Problem(backend, fmt::format("is {}, but storage.url names {}", backend.value, postgres ? "PostgreSQL" : "a file"));
   if (postgres) {

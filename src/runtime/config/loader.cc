@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "base/utf8.h"
 #include "engine/run_identity.h"
 #include "runtime/config/sections.h"
 
@@ -263,6 +264,8 @@ void ConfigLoader::CheckWorker() {
   }
   const std::string& id = Find("worker.id").value;
   if (id.size() > 200) Problem(Find("worker.id"), "is longer than 200 bytes");
+  if (!base::IsOneLine(id))
+    Problem(Find("worker.id"), "holds a newline, another control character or bytes that are no UTF-8");
 }
 
 }  // namespace millrace::runtime

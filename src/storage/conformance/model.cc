@@ -232,16 +232,17 @@ Result<std::vector<JobId>> MemoryStorage::RetryDead(const JobFilter& filter) {
   return Call([&](MemoryState& state, Time now) -> Result<std::vector<JobId>> { return state.RetryDead(filter, now); });
 }
 
-Result<std::int64_t> MemoryStorage::PurgeDead(Time before) {
+Result<std::int64_t> MemoryStorage::CountOld(Old what, Time before) {
   return Call([&](MemoryState& state, Time) -> Result<std::int64_t> {
-    return state.DeleteFinished({JobState::kDead}, before, std::numeric_limits<std::int64_t>::max());
+    MemoryState copy = state;
+    return copy.DeleteOld(what, before, std::numeric_limits<std::int64_t>::max());
   });
 }
 
-Result<std::int64_t> MemoryStorage::DeleteFinished(Time before, int limit, const Leadership& as) {
+Result<std::int64_t> MemoryStorage::DeleteOld(Old what, Time before, int limit, const Leadership& as) {
   return Call([&](MemoryState& state, Time now) -> Result<std::int64_t> {
     if (auto leads = state.CheckLeads(as, now); !leads) return fail(leads.error());
-    return state.DeleteFinished({JobState::kCompleted, JobState::kCancelled}, before, limit);
+    return state.DeleteOld(what, before, limit);
   });
 }
 

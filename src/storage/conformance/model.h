@@ -54,9 +54,9 @@ class MemoryStorage : public Storage {
   Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace, const Leadership& as) override;
   Result<std::vector<JobId>> Cancel(const JobFilter& filter) override;
   Result<std::vector<JobId>> RetryDead(const JobFilter& filter) override;
-  Result<std::int64_t> PurgeDead(Time before) override;
-  using Storage::DeleteFinished;
-  Result<std::int64_t> DeleteFinished(Time before, int limit, const Leadership& as) override;
+  Result<std::int64_t> CountOld(Old what, Time before) override;
+  using Storage::DeleteOld;
+  Result<std::int64_t> DeleteOld(Old what, Time before, int limit, const Leadership& as) override;
   Result<void> PauseQueue(const std::string& queue, bool paused) override;
   Result<void> ConfigureQueues(std::span<const QueueOptions> queues) override;
   Result<std::optional<Job>> GetJob(JobId id) override;

@@ -268,17 +268,4 @@ std::vector<JobId> MemoryState::RetryDead(const JobFilter& filter, Time now) {
   return done;
 }
 
-std::int64_t MemoryState::DeleteFinished(const std::set<JobState>& states, Time before, std::int64_t limit) {
-  std::int64_t deleted = 0;
-  for (auto next = jobs.begin(); next != jobs.end() && deleted < limit;) {
-    const auto entry = next++;
-    const Job& job = entry->second.job;
-    if (!states.contains(job.state) || *job.finished_at >= before) continue;
-    attempts.erase(job.id);
-    jobs.erase(entry);
-    ++deleted;
-  }
-  return deleted;
-}
-
 }  // namespace millrace::storage

@@ -84,7 +84,7 @@ class MemoryState {
 
   std::vector<JobId> Cancel(const JobFilter& filter, Time now);
   std::vector<JobId> RetryDead(const JobFilter& filter, Time now);
-  std::int64_t DeleteFinished(const std::set<JobState>& states, Time before, std::int64_t limit);
+  std::int64_t DeleteOld(Old what, Time before, std::int64_t limit);
 
   // Starts the final stages whose time has come. Reports leave it to the end of their call or transaction.
   void SettleRuns(Time now);
@@ -142,6 +142,10 @@ class MemoryState {
   [[nodiscard]] std::int64_t OpenJobs(RunId run) const;
   Result<void> StartStage(RunRow& run, const NewJob& job, Time now);
   void EndLeaderships(const std::string& worker, Time now);
+
+  std::int64_t DeleteFinished(const std::set<JobState>& states, Time before, std::int64_t limit);
+  std::int64_t DeleteRuns(Time before, std::int64_t limit);
+  std::int64_t DeleteWorkers(Time before, std::int64_t limit);
 
   std::set<JobId> finished_;  // in this call, their dependents not yet told
   JobId last_job_ = 0;

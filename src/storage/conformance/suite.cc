@@ -13,6 +13,7 @@ void LinkLeaseSuite();
 void LinkRescueSuite();
 void LinkPeopleSuite();
 void LinkDependenciesSuite();
+void LinkOldSuite();
 void LinkRunsSuite();
 void LinkLeadersSuite();
 void LinkThreadsSuite();
@@ -29,6 +30,7 @@ bool LinkSuite() {
   LinkRescueSuite();
   LinkPeopleSuite();
   LinkDependenciesSuite();
+  LinkOldSuite();
   LinkRunsSuite();
   LinkLeadersSuite();
   LinkThreadsSuite();

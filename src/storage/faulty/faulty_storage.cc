@@ -7,10 +7,10 @@ namespace millrace::storage {
 namespace {
 
 constexpr std::array<std::string_view, kMethodCount> kNames = {
-    "Now",       "Enqueue",   "WaitForWork",    "Claim",      "ReportOutcomes",  "ReportAndClaim", "Transact",
-    "Read",      "EmitNow",   "RegisterWorker", "Heartbeat",  "StopWorker",      "Rescue",         "Cancel",
-    "RetryDead", "PurgeDead", "DeleteFinished", "PauseQueue", "ConfigureQueues", "Look",           "StartRun",
-    "CancelRun", "Lead",      "Resign"};
+    "Now",      "Enqueue",  "WaitForWork", "Claim",          "ReportOutcomes", "ReportAndClaim",
+    "Transact", "Read",     "EmitNow",     "RegisterWorker", "Heartbeat",      "StopWorker",
+    "Rescue",   "Cancel",   "RetryDead",   "DeleteOld",      "PauseQueue",     "ConfigureQueues",
+    "Look",     "StartRun", "CancelRun",   "Lead",           "Resign"};
 
 }  // namespace
 
@@ -148,12 +148,12 @@ Result<std::vector<JobId>> FaultyStorage::RetryDead(const JobFilter& filter) {
   return Through(Method::kRetryDead, [&] { return inner_->RetryDead(filter); });
 }
 
-Result<std::int64_t> FaultyStorage::PurgeDead(Time before) {
-  return Through(Method::kPurgeDead, [&] { return inner_->PurgeDead(before); });
+Result<std::int64_t> FaultyStorage::CountOld(Old what, Time before) {
+  return Through(Method::kLook, [&] { return inner_->CountOld(what, before); });
 }
 
-Result<std::int64_t> FaultyStorage::DeleteFinished(Time before, int limit, const Leadership& as) {
-  return Through(Method::kDeleteFinished, [&] { return inner_->DeleteFinished(before, limit, as); });
+Result<std::int64_t> FaultyStorage::DeleteOld(Old what, Time before, int limit, const Leadership& as) {
+  return Through(Method::kDeleteOld, [&] { return inner_->DeleteOld(what, before, limit, as); });
 }
 
 Result<void> FaultyStorage::PauseQueue(const std::string& queue, bool paused) {

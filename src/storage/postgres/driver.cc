@@ -59,8 +59,10 @@ Driver::Driver(StorageOptions options, PoolOptions pool, ConnectOptions listen)
     : options_(std::move(options)), statements_(options_.schema), listen_(std::move(listen)), pool_(std::move(pool)) {}
 
 Result<void> Driver::Start() {
-  MILLRACE_TRY(ConfigureQueues(options_.queues));
-  MILLRACE_TRY(Run(statements_.make_history_partitions, Params().Int4(kHistoryDaysAhead)));
+  if (options_.configure) {
+    MILLRACE_TRY(ConfigureQueues(options_.queues));
+    MILLRACE_TRY(Run(statements_.make_history_partitions, Params().Int4(kHistoryDaysAhead)));
+  }
   listener_ = std::make_unique<Listener>(listen_, options_.schema + "_work",
                                          [this](std::string_view payload) { OnNotification(payload); });
   return {};

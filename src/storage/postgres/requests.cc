@@ -57,21 +57,22 @@ Result<std::vector<JobId>> Driver::RetryDead(const JobFilter& given) {
   return ParseIds(rows.row(0).text(0));
 }
 
-Result<std::int64_t> Driver::PurgeDead(Time before) {
-  std::int64_t deleted = 0;
-  while (true) {
-    MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.purge_dead, Params().Time(before).Int4(kPiece)));
-    deleted += rows.row(0).integer(0);
-    if (rows.row(0).integer(0) < kPiece) return deleted;
-  }
+Result<std::int64_t> Driver::CountOld(Old what, Time before) {
+  const Query* const counts[] = {&statements_.count_finished, &statements_.count_dead, &statements_.count_old_runs,
+                                 &statements_.count_old_workers};
+  MILLRACE_ASSIGN(const ResultSet rows, Run(*counts[static_cast<int>(what)], Params().Time(before)));
+  return rows.row(0).integer(0);
 }
 
-Result<std::int64_t> Driver::DeleteFinished(Time before, int limit, const Leadership& as) {
-  MILLRACE_TRY(RunAs(as, statements_.make_history_partitions, Params().Int4(3)));
+Result<std::int64_t> Driver::DeleteOld(Old what, Time before, int limit, const Leadership& as) {
+  const Query* const deletes[] = {&statements_.delete_finished, &statements_.purge_dead, &statements_.delete_old_runs,
+                                  &statements_.delete_old_workers};
+  if (what == Old::kFinishedJobs) MILLRACE_TRY(RunAs(as, statements_.make_history_partitions, Params().Int4(3)));
   std::int64_t deleted = 0;
   while (deleted < limit) {
     const int piece = static_cast<int>(std::min<std::int64_t>(kPiece, limit - deleted));
-    MILLRACE_ASSIGN(const ResultSet rows, RunAs(as, statements_.delete_finished, Params().Time(before).Int4(piece)));
+    MILLRACE_ASSIGN(const ResultSet rows,
+                    RunAs(as, *deletes[static_cast<int>(what)], Params().Time(before).Int4(piece)));
     deleted += rows.row(0).integer(0);
     if (rows.row(0).integer(0) < piece) break;
   }

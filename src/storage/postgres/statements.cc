@@ -57,6 +57,12 @@ Statements::Statements(std::string_view schema) {
   set(retry_dead, "retry_dead", queries::kRetryDead);
   set(purge_dead, "purge_dead", queries::kPurgeDead);
   set(delete_finished, "delete_finished", queries::kDeleteFinished);
+  set(delete_old_runs, "delete_old_runs", queries::kDeleteOldRuns);
+  set(delete_old_workers, "delete_old_workers", queries::kDeleteOldWorkers);
+  set(count_finished, "count_finished", queries::kCountFinished);
+  set(count_dead, "count_dead", queries::kCountDead);
+  set(count_old_runs, "count_old_runs", queries::kCountOldRuns);
+  set(count_old_workers, "count_old_workers", queries::kCountOldWorkers);
   set(pause_queue, "pause_queue", queries::kPauseQueue);
   set(configure_queue, "configure_queue", queries::kConfigureQueue);
   set(wake_all, "wake_all", queries::kWakeAll);

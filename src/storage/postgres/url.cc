@@ -111,19 +111,33 @@ std::string SafeComplaint(std::string_view complaint) {
   return "it is not well formed";
 }
 
+// "host = db": a keyword that libpq knows, and an equals sign after it.
+bool BeginsWithKeyword(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t\n\r\f\v";
+  text.remove_prefix(std::min(text.find_first_not_of(kSpaces), text.size()));
+  const std::size_t end = std::min(text.find_first_of("= \t\n\r\f\v"), text.size());
+  const std::size_t equals = text.find_first_not_of(kSpaces, end);
+  if (equals == std::string_view::npos || text[equals] != '=') return false;
+  const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> known(PQconndefaults(), &PQconninfoFree);
+  for (const PQconninfoOption* option = known.get(); option != nullptr && option->keyword != nullptr; ++option) {
+    if (text.substr(0, end) == option->keyword) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string PercentEncoded(std::string_view text) { return Encoded(text); }
 
 bool IsPostgresUrl(std::string_view text) {
+  if (BeginsWithKeyword(text)) return true;
   if (text.starts_with(kJdbc)) text.remove_prefix(kJdbc.size());
   return text.starts_with("postgres://") || text.starts_with("postgresql://");
 }
 
 Result<Target> ParseUrl(std::string_view text) {
   if (text.find('\0') != std::string_view::npos) return Unreadable("it has a NUL byte");
-  const bool is_url = IsPostgresUrl(text);
-  if (!is_url && (text.find("://") != std::string_view::npos || text.find('=') == std::string_view::npos)) {
+  if (!IsPostgresUrl(text)) {
     return Unreadable("it does not begin with postgresql:// or postgres://");
   }
   std::string plain(text);

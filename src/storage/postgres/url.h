@@ -22,7 +22,9 @@ struct Target {
 // As a part of a URL: everything but letters, digits and "-._~" is percent-encoded.
 std::string PercentEncoded(std::string_view text);
 
-// Whether the text names a PostgreSQL: postgres://, postgresql://, or one of them after jdbc:. Case counts as in libpq.
+// Whether the text names a PostgreSQL: postgres://, postgresql://, or one of them after jdbc:; or libpq's other form,
+// which begins with one of its keywords and an equals sign ("host=db dbname=jobs"). Case counts as in libpq. Anything
+// else may be a path, also one with an equals sign further on.
 bool IsPostgresUrl(std::string_view text);
 
 // Reads a postgres:// or postgresql:// URL, with jdbc: before it or not (then JDBC's names of parameters are

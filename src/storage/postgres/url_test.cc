@@ -78,6 +78,13 @@ TEST(PostgresUrl, WhatCannotBeReadIsRefusedWithoutShowingAPassword) {
 TEST(PostgresUrl, OtherTextIsNoPostgresUrl) {
   EXPECT_TRUE(IsPostgresUrl("postgres://x"));
   EXPECT_TRUE(IsPostgresUrl("jdbc:postgresql://x"));
+  EXPECT_TRUE(IsPostgresUrl("host=db dbname=jobs"));
+  EXPECT_TRUE(IsPostgresUrl("  sslmode = require host=db"));
+  EXPECT_FALSE(IsPostgresUrl("d/host=a/m.db"));
+  EXPECT_FALSE(IsPostgresUrl("a host=b"));
+  EXPECT_FALSE(IsPostgresUrl("hosts=a"));
+  EXPECT_FALSE(IsPostgresUrl("host"));
+  EXPECT_FALSE(IsPostgresUrl(""));
   EXPECT_FALSE(IsPostgresUrl("./postgres.db"));
   EXPECT_FALSE(IsPostgresUrl("jdbc:sqlite:x"));
 }

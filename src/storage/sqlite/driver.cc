@@ -61,6 +61,7 @@ Result<void> Driver::Start() {
     std::sort(orphans.begin(), orphans.end());
     for (const JobId id : orphans) MILLRACE_TRY(RescueCrashed(id, now));
     MILLRACE_TRY(SettleDependents(now));
+    if (!options_.configure) return {};
     for (const QueueOptions& queue : options_.queues) MILLRACE_TRY(ConfigureOne(queue));
     return {};
   });

@@ -51,9 +51,9 @@ class Driver : public Storage {
   Result<std::vector<Rescued>> Rescue(Duration stale_threshold, Duration grace, const Leadership& as) override;
   Result<std::vector<JobId>> Cancel(const JobFilter& filter) override;
   Result<std::vector<JobId>> RetryDead(const JobFilter& filter) override;
-  Result<std::int64_t> PurgeDead(Time before) override;
-  using Storage::DeleteFinished;
-  Result<std::int64_t> DeleteFinished(Time before, int limit, const Leadership& as) override;
+  Result<std::int64_t> CountOld(Old what, Time before) override;
+  using Storage::DeleteOld;
+  Result<std::int64_t> DeleteOld(Old what, Time before, int limit, const Leadership& as) override;
   Result<void> PauseQueue(const std::string& queue, bool paused) override;
   Result<void> ConfigureQueues(std::span<const QueueOptions> queues) override;
   Result<std::optional<Job>> GetJob(JobId id) override;
@@ -165,6 +165,8 @@ class Driver : public Storage {
   // ---- requests.cc
   Result<std::vector<JobId>> CancelJobs(const JobFilter& filter);
   Result<std::int64_t> DeleteJobs(const std::vector<JobId>& ids);
+  Result<std::int64_t> DeleteOldFinished(Time before, int limit, const Leadership& as);
+  Result<void> DeletePiece(Old what, Time before, std::int64_t piece, std::vector<std::int64_t>& ids);
   Result<void> ConfigureOne(const QueueOptions& options);
 
   // ---- runs.cc

@@ -14,7 +14,7 @@ constexpr std::string_view kSelectJob =
     "j.attempt,"
     " j.max_attempts, j.crashes, j.max_crashes, j.timeout, j.partition_key, j.unique_key, j.run, j.tags, j.result, "
     "j.error,"
-    " j.progress, j.progress_message, j.cancel_requested, w.id,"
+    " j.progress, j.progress_message, j.cancel_requested, w.id, (j.token & 4611686018427387903) >> 40,"
     " CASE WHEN j.state = 0 THEN"
     "  (SELECT group_concat(needs, ' ') FROM (SELECT needs FROM dependency WHERE job = j.id ORDER BY needs)) END,"
     " CASE WHEN j.state = 0 THEN (SELECT policy FROM waiting_job WHERE job = j.id) END"
@@ -33,7 +33,7 @@ Job ReadJob(const SqlRow& row) {
   job.created_at = FromMicros(row.integer(6));
   job.run_at = FromMicros(row.integer(7));
   job.worker = row.text(24);
-  if (!row.is_null(24)) job.started_at = FromMicros(row.integer(8));
+  if (row.integer(25) != 0) job.started_at = FromMicros(row.integer(8));
   const bool finished = job.state >= JobState::kCompleted;
   if (finished) job.finished_at = FromMicros(row.integer(9));
   job.attempt = static_cast<int>(row.integer(10));
@@ -50,9 +50,9 @@ Job ReadJob(const SqlRow& row) {
   job.progress = row.real(21);
   job.progress_message = row.text(22);
   job.cancel_requested = row.integer(23) != 0;
-  std::istringstream after{std::string(row.text(25))};
+  std::istringstream after{std::string(row.text(26))};
   for (JobId id = 0; after >> id;) job.after.push_back(id);
-  job.when = static_cast<DependencyPolicy>(row.integer(26));
+  job.when = static_cast<DependencyPolicy>(row.integer(27));
   return job;
 }
 

@@ -24,8 +24,10 @@ std::string ReadOwner(int fd) {
   const ssize_t size = pread(fd, buffer.data(), buffer.size(), 0);
   std::string text(buffer.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
   while (!text.empty() && text.back() == '\n') text.pop_back();
-  return text.empty() ? "another process" : text;
+  return text;
 }
+
+std::string Named(std::string owner) { return owner.empty() ? "another process" : owner; }
 
 // 0, or why not.
 int Lock(int fd) {
@@ -57,6 +59,14 @@ std::string FollowLinks(const std::string& path) {
   return at.string();
 }
 
+std::string OwnerOf(const std::string& database_path) {
+  const int fd = open((FollowLinks(database_path) + ".lock").c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0) return "";
+  std::string owner = ReadOwner(fd);
+  close(fd);
+  return owner;
+}
+
 Result<OwnerLock> OwnerLock::Acquire(const std::string& database_path, const std::string& owner) {
   const std::string database = FollowLinks(database_path);
   const std::string path = database + ".lock";
@@ -72,7 +82,7 @@ Result<OwnerLock> OwnerLock::Acquire(const std::string& database_path, const std
   if (const int error = Lock(fd); error == EWOULDBLOCK) {
     return fail(ErrorCode::kOwned,
                 fmt::format("{} is owned by {}; stop it, or send commands through its socket {}.sock", database_path,
-                            ReadOwner(fd), database));
+                            Named(ReadOwner(fd)), database));
   } else if (error != 0) {
     return fail(ErrorCode::kIo,
                 fmt::format("{}: cannot be locked: {}; put the database on a local disk", path, std::strerror(error)));

@@ -13,6 +13,10 @@ namespace millrace::storage::sqlite {
 // `.lock` and `.sock` stand beside what this returns, so that a database has one of each whatever link names it.
 std::string FollowLinks(const std::string& path);
 
+// What the owner of a database, or the last one there was, says of itself: "process 4711, millrace worker, since ..";
+// empty when there is none. No lock is taken.
+std::string OwnerOf(const std::string& database_path);
+
 // Holds the locks until destroyed; the operating system frees them when the process dies, however it dies. To be
 // destroyed after all connections of this process to the file: to close any descriptor of it drops SQLite's locks.
 class OwnerLock {

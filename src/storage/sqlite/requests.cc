@@ -111,27 +111,63 @@ Result<std::int64_t> Driver::DeleteJobs(const std::vector<JobId>& ids) {
   return static_cast<std::int64_t>(jobs.size());
 }
 
-Result<std::int64_t> Driver::PurgeDead(Time before) {
-  constexpr int kPiece = 500;  // jobs per transaction, so that workers get their turns
-  std::int64_t deleted = 0;
-  while (true) {
-    const std::lock_guard lock(writer_mutex_);
-    std::vector<JobId> ids;
-    MILLRACE_TRY(InTransaction([&]() -> Result<void> {
-      const std::array<SqlValue, 2> values = {Micros(before), std::int64_t{kPiece}};
-      MILLRACE_TRY(writer_->query(queries::kDeadBefore, values, [&](const SqlRow& row) {
-        ids.push_back(row.integer(0));
-        return true;
-      }));
-      MILLRACE_TRY(DeleteJobs(ids));
-      return {};
-    }));
-    deleted += static_cast<std::int64_t>(ids.size());
-    if (static_cast<int>(ids.size()) < kPiece) return deleted;
-  }
+Result<std::int64_t> Driver::CountOld(Old what, Time before) {
+  constexpr std::string_view kCounts[] = {queries::kCountFinished, queries::kCountDead, queries::kCountOldRuns,
+                                          queries::kCountOldWorkers};
+  std::int64_t count = 0;
+  const std::lock_guard lock(reader_mutex_);
+  const SqlValue value = Micros(before);
+  MILLRACE_TRY(reader_->query(kCounts[static_cast<int>(what)], {&value, 1}, [&](const SqlRow& row) {
+    count = row.integer(0);
+    return true;
+  }));
+  return count;
 }
 
-Result<std::int64_t> Driver::DeleteFinished(Time before, int limit, const Leadership& as) {
+Result<std::int64_t> Driver::DeleteOld(Old what, Time before, int limit, const Leadership& as) {
+  if (what == Old::kFinishedJobs) return DeleteOldFinished(before, limit, as);
+  constexpr int kPiece = 500;  // per transaction, so that workers get their turns
+  std::int64_t deleted = 0;
+  while (deleted < limit) {
+    const std::int64_t piece = std::min<std::int64_t>(kPiece, limit - deleted);
+    std::vector<std::int64_t> ids;
+    const std::lock_guard lock(writer_mutex_);
+    MILLRACE_TRY(CheckLeads(as, clock_.Now()));
+    MILLRACE_TRY(InTransaction([&] { return DeletePiece(what, before, piece, ids); }));
+    deleted += static_cast<std::int64_t>(ids.size());
+    if (static_cast<std::int64_t>(ids.size()) < piece) break;
+  }
+  return deleted;
+}
+
+// Deletes up to `piece` of what is not a finished job, and tells which.
+Result<void> Driver::DeletePiece(Old what, Time before, std::int64_t piece, std::vector<std::int64_t>& ids) {
+  const std::string_view list = what == Old::kDeadLetters ? queries::kDeadBefore
+                                : what == Old::kRuns      ? queries::kOldRuns
+                                                          : queries::kOldWorkers;
+  const std::array<SqlValue, 2> values = {Micros(before), piece};
+  MILLRACE_TRY(writer_->query(list, values, [&](const SqlRow& row) {
+    ids.push_back(row.integer(0));
+    return true;
+  }));
+  if (what == Old::kDeadLetters) {
+    MILLRACE_TRY(DeleteJobs(ids));
+    return {};
+  }
+  MILLRACE_ASSIGN(Statement * counts, writer_->Prepare(queries::kDeleteRunCounts));
+  MILLRACE_ASSIGN(Statement * remove,
+                  writer_->Prepare(what == Old::kRuns ? queries::kDeleteRun : queries::kDeleteWorker));
+  for (const std::int64_t id : ids) {
+    if (what == Old::kRuns) MILLRACE_TRY(counts->Bind(id).Run());
+    MILLRACE_TRY(remove->Bind(id).Run());
+    if (what != Old::kWorkers) continue;
+    state_.touched = true;
+    state_.workers.erase(id);
+  }
+  return {};
+}
+
+Result<std::int64_t> Driver::DeleteOldFinished(Time before, int limit, const Leadership& as) {
   constexpr int kPiece = 1000;  // rows looked at per transaction
   std::int64_t deleted = 0;
   JobId at = 0;

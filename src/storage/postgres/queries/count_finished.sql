@@ -1,0 +1,1 @@
+SELECT count(*) FROM @schema@.job_history WHERE finished_at < $1

@@ -1,0 +1,7 @@
+-- The newest row stays, so that its number is never given out again. A lease's bits 40 to 61: see state.h.
+SELECT incarnation FROM worker AS w
+WHERE w.last_heartbeat < ?1 AND w.incarnation < (SELECT max(incarnation) FROM worker)
+  AND (w.state IN (2, 3) OR EXISTS (SELECT 1 FROM worker AS later WHERE later.id = w.id AND later.incarnation > w.incarnation))
+  AND NOT EXISTS (SELECT 1 FROM lease AS l JOIN worker AS o ON o.incarnation = (l.token & 4611686018427387903) >> 40
+                  WHERE o.id = w.id)
+ORDER BY incarnation LIMIT ?2;
