@@ -22,12 +22,13 @@ Result<json::object> Overview(Storage& storage, const ApiRequest& request) {
   MILLRACE_ASSIGN(const Time now, storage.Now());
   MILLRACE_ASSIGN(const auto queues, storage.Queues());
   MILLRACE_ASSIGN(const auto workers, storage.Workers());
+  MILLRACE_ASSIGN(const auto leaders, storage.Leaders());
   MILLRACE_ASSIGN(const auto runs, Runs(storage, filter));
   json::array queue_list;
   json::array worker_list;
   json::array run_list;
   for (const storage::QueueRow& queue : queues) queue_list.push_back(QueueJson(queue));
-  for (const storage::WorkerRow& worker : workers) worker_list.push_back(WorkerJson(worker));
+  for (const storage::WorkerRow& worker : workers) worker_list.push_back(WorkerJson(worker, leaders));
   for (const storage::RunRow& run : runs) run_list.push_back(RunJson(run));
   return json::object{{"now", base::FormatTime(now)},
                       {"queues", std::move(queue_list)},
