@@ -84,7 +84,8 @@ TEST_F(Monitor, FollowsTheTerminalsSizeAndColoursIt) {
   EXPECT_TRUE(Has("\033[1m")(program.Frame())) << program.Frame();
   program.Resize(50, 8);
   ASSERT_TRUE(program.WaitForFrame([&](const std::string& frame) { return !Has("COMPLETED")(frame); }, kLimit));
-  EXPECT_LE(std::count(program.Frame().begin(), program.Frame().end(), '\n'), 7);
+  const std::string frame = program.Frame();
+  EXPECT_LE(std::count(frame.begin(), frame.end(), '\n'), 7);
   program.Type("q");
   EXPECT_EQ(program.Wait(kLimit), 0);
   TerminalProgram plain(Live({{"NO_COLOR", "1"}}), 120, 40);

@@ -133,7 +133,7 @@ Result<WorkerRef> MemoryState::Register(const WorkerInfo& info, Time now) {
   EndLeaderships(info.id, now);
   WorkerRecord& worker = workers[info.id];
   worker.row.info = info;
-  ++worker.row.incarnation;
+  worker.row.incarnation = ++last_incarnation_;
   worker.row.state = WorkerState::kActive;
   worker.row.started_at = now;
   worker.row.last_heartbeat = now;

@@ -150,6 +150,7 @@ class MemoryState {
   std::set<JobId> finished_;  // in this call, their dependents not yet told
   JobId last_job_ = 0;
   RunId last_run_ = 0;
+  std::int64_t last_incarnation_ = 0;
   std::int64_t last_token_ = 0;
 };
 
