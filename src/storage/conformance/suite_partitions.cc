@@ -88,6 +88,18 @@ TEST_P(Conformance, APartitionsJobsGoInOrder) {
   EXPECT_EQ(ClaimIds(worker, 3), (std::vector<JobId>{ids[2], ids[3], ids[4]}));
 }
 
+TEST_P(Conformance, APartitionDoesNotStandWhereItsCancelledJobStood) {
+  const WorkerRef worker = Register("w");
+  const JobId cancelled = Add(Of("p"));
+  Advance(kSecond);
+  const JobId next = Add(Of("q"));
+  Advance(kSecond);
+  const JobId last = Add(Of("p"));
+  Must(db().Cancel(ByIds({cancelled})));
+  EXPECT_EQ(ClaimIds(worker, 1), std::vector<JobId>{next});
+  EXPECT_EQ(ClaimIds(worker, 1), std::vector<JobId>{last});
+}
+
 TEST_P(Conformance, MaxHeldLimitsPartitionedJobsOfAClaim) {
   ClaimRequest request;
   request.worker = Register("w");

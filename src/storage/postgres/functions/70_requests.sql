@@ -6,7 +6,11 @@ LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off
 DECLARE
   done bigint[] := '{}';
   part bigint[];
+  lanes record;
 BEGIN
+  SELECT array_agg(queue) AS queues, array_agg(priority) AS priorities, array_agg(partition_key) AS keys INTO lanes
+  FROM (SELECT DISTINCT queue, priority, partition_key FROM job
+        WHERE id = ANY (ids) AND partition_key IS NOT NULL AND state IN (1, 2, 4)) AS lane;
   -- Between two looks a job may have been claimed or given back.
   FOR look IN 1 .. 2 LOOP
     part := cancel_waiting(ids);
@@ -18,6 +22,9 @@ BEGIN
     SELECT array_agg(id) INTO part FROM asked;
     done := done || part;
   END LOOP;
+  -- Last, since it only tries for its locks and nothing is waited for while they are held. A position left behind would
+  -- let a partition stand before ones whose jobs have waited longer.
+  PERFORM advance_lane(q, p, k) FROM unnest(lanes.queues, lanes.priorities, lanes.keys) AS l (q, p, k);
   RETURN ARRAY(SELECT i FROM unnest(done) AS i ORDER BY i);
 END $$;
 
