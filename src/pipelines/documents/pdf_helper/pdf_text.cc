@@ -212,7 +212,8 @@ int PdfHeadings::Take(std::string_view line) {
   return 0;
 }
 
-void AppendPdfText(const unsigned short* text, std::size_t size, std::string& out) {
+template <class Unit>
+void AppendPdfText(const Unit* text, std::size_t size, std::string& out) {
   out.reserve(out.size() + size + size / 8);
   for (std::size_t i = 0; i < size; ++i) {
     unsigned code = text[i];
@@ -236,6 +237,9 @@ void AppendPdfText(const unsigned short* text, std::size_t size, std::string& ou
     }
   }
 }
+
+template void AppendPdfText(const unsigned short* text, std::size_t size, std::string& out);
+template void AppendPdfText(const char16_t* text, std::size_t size, std::string& out);
 
 std::vector<PdfBlock> SplitPdfText(std::string_view text, PdfHeadings& headings) {
   std::vector<PdfBlock> blocks = Splitter(text, headings).Split();

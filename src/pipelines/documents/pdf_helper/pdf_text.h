@@ -34,8 +34,10 @@ class PdfHeadings {
 };
 
 // Text in UTF-16 as UTF-8 for SplitPdfText: ligatures (U+FB00 to U+FB06) as letters, no control characters but line
-// ends, soft hyphens only where a line ends. Appends to `out`.
-void AppendPdfText(const unsigned short* text, std::size_t size, std::string& out);
+// ends, soft hyphens only where a line ends. Appends to `out`. Unit: unsigned short or char16_t, whichever this version
+// of Poppler makes its texts of.
+template <class Unit>
+void AppendPdfText(const Unit* text, std::size_t size, std::string& out);
 
 // The blocks of one page's text.
 std::vector<PdfBlock> SplitPdfText(std::string_view text, PdfHeadings& headings);

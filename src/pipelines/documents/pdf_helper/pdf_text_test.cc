@@ -9,9 +9,12 @@ namespace millrace::documents {
 namespace {
 
 std::string Utf8(std::u16string_view text) {
-  const std::vector<unsigned short> units(text.begin(), text.end());
   std::string out;
-  AppendPdfText(units.data(), units.size(), out);
+  AppendPdfText(text.data(), text.size(), out);
+  const std::vector<unsigned short> units(text.begin(), text.end());
+  std::string same;
+  AppendPdfText(units.data(), units.size(), same);
+  EXPECT_EQ(out, same) << "of either type";
   return out;
 }
 
