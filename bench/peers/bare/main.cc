@@ -28,7 +28,7 @@ constexpr std::int16_t kCompleted = 5, kDefaultPriority = 2;
 constexpr std::int64_t kClaimTimeout = 300'000'000;  // microseconds
 
 // Columns of claim_row, see src/storage/postgres/migrations/001_engine.up.sql.
-enum Column : int { kStep = 0, kId = 1, kToken = 5, kAttempt = 8, kArgs = 17 };
+enum Column : int { kStep = 0, kId = 1, kRunAt = 2, kToken = 5, kAttempt = 8, kArgs = 17 };
 
 std::unique_ptr<Connection> Open(const std::string& url) {
   storage::postgres::ConnectOptions options;
@@ -52,8 +52,8 @@ Params InsertParams(const std::vector<std::string>& args) {
   params.UntypedNull().UntypedNull();  // due at once
   params.Int4s(Same<std::int32_t>(count, 4)).Int4s(Same<std::int32_t>(count, 3)).Ints(Same<std::int64_t>(count, 0));
   params.NullableTexts(Texts(count)).NullableTexts(Texts(count)).Ints(Same<std::int64_t>(count, 0));
-  params.NullableTexts(Texts(count)).UntypedNull();
-  return std::move(params.Bool(true));
+  params.NullableTexts(Texts(count)).UntypedNull().Bool(true);
+  return std::move(params.UntypedNull().UntypedNull().UntypedNull());  // waiting for no other jobs
 }
 
 void Enqueue(const std::string& url, std::int64_t jobs) {
@@ -81,17 +81,23 @@ class Loop {
   }
 
   void Run() {
-    ResultSet claimed = Must(connection_->Run(statements_.claim, ClaimParams()));
+    ResultSet claimed = Must(connection_->Run(statements_.claim, ClaimParams({})));
     while (!stopped_ && claimed.row(0).integer(kStep) == 1) claimed = ReportAndClaim(claimed);
   }
   void Stop() { stopped_ = true; }
 
  private:
-  [[nodiscard]] Params ClaimParams() const {
+  // after: what was claimed last; the claim goes on from where that ended.
+  [[nodiscard]] Params ClaimParams(const ResultSet& after) {
     Params params;
     params.Text(id_).Int(incarnation_).Int4(kBatch).Int4(kBatch).UntypedNull();
     params.Int2s(std::vector<std::int16_t>{0, 1, 2, 3, 4}).Int(kClaimTimeout);
-    return params;
+    if (after.rows() == kBatch) {
+      params.Text("default").Int2(kDefaultPriority).Time(after.row(kBatch - 1).time(kRunAt));
+    } else {
+      params.NullText().UntypedNull().NullTime();
+    }
+    return std::move(params.Int(++claims_));
   }
 
   // Also runs the handlers, such as they are.
@@ -114,11 +120,12 @@ class Loop {
     // Nothing is emitted.
     params.NullableTexts({}).NullableTexts({}).NullableTexts({}).Int2s({}).UntypedNull().UntypedNull();
     params.Int4s({}).Int4s({}).Ints({}).NullableTexts({}).NullableTexts({}).NullableTexts({});
+    params.UntypedNull().UntypedNull().UntypedNull();
     return params;
   }
 
   ResultSet ReportAndClaim(const ResultSet& claimed) {
-    const Params report = ReportParams(claimed), claim = ClaimParams();
+    const Params report = ReportParams(claimed), claim = ClaimParams(claimed);
     const std::array<Call, 2> calls = {Call{&statements_.report, &report}, Call{&statements_.claim, &claim}};
     std::vector<ResultSet> results = Must(connection_->Pipeline(calls));
     if (results[0].row(0).text(0) != std::string(static_cast<std::size_t>(claimed.rows()), '1'))
@@ -131,6 +138,7 @@ class Loop {
   std::unique_ptr<Connection> connection_;
   std::string id_;
   std::int64_t incarnation_ = 0;
+  std::int64_t claims_ = 0;
   std::atomic<bool> stopped_{false};
 };
 

@@ -130,6 +130,11 @@ Driver::NumberedClaim Driver::ClaimParams(const ClaimRequest& request) {
   return claim;
 }
 
+bool Driver::IsBusy(const WorkerRef& worker) {
+  const std::lock_guard lock(work_mutex_);
+  return waiting_[worker.incarnation].near.has_value();
+}
+
 Result<Claimed> Driver::ClaimPlanned(const ClaimRequest& request, const ResultSet& candidates, std::int64_t number) {
   Plan plan;
   {
@@ -204,7 +209,10 @@ void Driver::NoteClaim(const ClaimRequest& request, const Claimed& claimed, std:
 
 void Driver::NoteLost(const WorkerRef& worker, std::int64_t claim, const Error& error) {
   // Any other error is the server's answer: nothing was taken.
-  if (error.code != ErrorCode::kDatabaseUnavailable && error.code != ErrorCode::kTimeout) return;
+  if (error.code == ErrorCode::kDatabaseUnavailable || error.code == ErrorCode::kTimeout) Abandon(worker, claim);
+}
+
+void Driver::Abandon(const WorkerRef& worker, std::int64_t claim) {
   const std::lock_guard lock(work_mutex_);
   waiting_[worker.incarnation].lost.emplace_back(claim, std::chrono::steady_clock::now());
 }

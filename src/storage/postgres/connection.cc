@@ -214,17 +214,31 @@ Result<ResultSet> Connection::RunText(const Query& query, const Params& params) 
 
 Result<std::vector<ResultSet>> Connection::Pipeline(std::span<const Call> calls) { return RunPipeline(calls, true); }
 
+Result<void> Connection::Send(std::span<const Call> calls) { return StartPipeline(calls, true); }
+
 Result<std::vector<ResultSet>> Connection::RunPipeline(std::span<const Call> calls, bool binary) {
   if (calls.empty()) return std::vector<ResultSet>();
+  MILLRACE_TRY(StartPipeline(calls, binary));
+  return Receive(calls);
+}
+
+Result<void> Connection::StartPipeline(std::span<const Call> calls, bool binary) {
   MILLRACE_TRY(CheckUsable(calls.front().query->name));
   for (const Call& call : calls) MILLRACE_TRY(CheckParams(*call.query, ParamsOf(call)));
   // The same transaction carries the timeouts that a pooled session may not keep.
+  with_settings_ = options_.pooled && !in_transaction();
+  if (!with_settings_) return SendPipeline(calls, binary);
   std::vector<Call> all(calls.begin(), calls.end());
-  const bool with_settings = options_.pooled && !in_transaction();
-  if (with_settings) all.insert(all.begin(), Call{&settings_, nullptr});
-  MILLRACE_TRY(SendPipeline(all, binary));
+  all.insert(all.begin(), Call{&settings_, nullptr});
+  return SendPipeline(all, binary);
+}
+
+Result<std::vector<ResultSet>> Connection::Receive(std::span<const Call> calls) {
+  if (!with_settings_) return ReadPipeline(calls);
+  std::vector<Call> all(calls.begin(), calls.end());
+  all.insert(all.begin(), Call{&settings_, nullptr});
   MILLRACE_ASSIGN(auto results, ReadPipeline(all));
-  if (with_settings) results.erase(results.begin());
+  results.erase(results.begin());
   return results;
 }
 

@@ -111,6 +111,10 @@ class Connection {
   // the order of the calls. The first error is returned; nothing of the pipeline was applied then (inside an open
   // transaction: it can only be rolled back). No call may be BEGIN, COMMIT or the like.
   Result<std::vector<ResultSet>> Pipeline(std::span<const Call> calls);
+  // The two halves of Pipeline, to do other things while the server works. Between them the connection takes no other
+  // call. After an error of Send: no Receive.
+  Result<void> Send(std::span<const Call> calls);
+  Result<std::vector<ResultSet>> Receive(std::span<const Call> calls);
 
   // Runs any number of statements without parameters, together in one transaction unless they contain their own.
   Result<void> Script(std::string_view sql);
@@ -158,6 +162,7 @@ class Connection {
   Result<ResultSet> RunOne(const Query& query, const Params& params, bool binary);
   Result<void> SendCall(const Query& query, const Params& params, bool binary);
   Result<std::vector<ResultSet>> RunPipeline(std::span<const Call> calls, bool binary);
+  Result<void> StartPipeline(std::span<const Call> calls, bool binary);
   Result<void> SendPipeline(std::span<const Call> calls, bool binary);
   Result<std::vector<ResultSet>> ReadPipeline(std::span<const Call> calls);
   Result<PGresult*> NextResult(std::string_view doing, Deadline deadline);
@@ -175,6 +180,7 @@ class Connection {
   ConnectOptions options_;
   Endpoint endpoint_;
   Query settings_;  // pooled: sets the timeouts for one transaction
+  bool with_settings_ = false;  // the pipeline under way began with those
   PgError last_error_;
   bool broken_ = false;
 };

@@ -73,8 +73,9 @@ class Driver : public Storage {
   // One statement in a transaction of its own; run again when it lost a race with another transaction.
   Result<ResultSet> Run(const Query& query, const Params& params);
   Result<std::vector<ResultSet>> RunTogether(std::span<const Call> calls);
-  // Starts final stages of runs that a committed transaction may have emptied.
-  Result<void> AdvanceRuns(const std::vector<RunId>& runs);
+  // Starts final stages of runs that a committed transaction may have emptied. That transaction stands whatever happens
+  // here: a failure is left to the leader's maintenance, which looks at all runs.
+  void AdvanceRuns(const std::vector<RunId>& runs);
 
   // ---- enqueue.cc
   [[nodiscard]] Params EnqueueParams(std::span<const NewJob> jobs) const;
@@ -88,8 +89,11 @@ class Driver : public Storage {
     Params params;
   };
   [[nodiscard]] NumberedClaim ClaimParams(const ClaimRequest& request);
+  // Whether the worker's latest claim was large, full and of one lane.
+  bool IsBusy(const WorkerRef& worker);
   // Remembers a claim that failed without saying whether it took anything; and releases what such claims took.
   void NoteLost(const WorkerRef& worker, std::int64_t claim, const Error& error);
+  void Abandon(const WorkerRef& worker, std::int64_t claim);
   void ReleaseLost(const WorkerRef& worker);
   // `seen`: of work_, before the claim.
   Result<Claimed> FinishClaim(const ClaimRequest& request, const ResultSet& rows, std::uint64_t seen,
@@ -115,6 +119,9 @@ class Driver : public Storage {
   Result<void> CheckEmits(Connection& connection, const WorkerRef& worker, std::span<const Report> reports,
                           std::vector<bool>& refused);
   Result<std::vector<bool>> Refused(const WorkerRef& worker, std::span<const Report> reports);
+  // Reports and claims at the same time, on a connection each.
+  Result<Exchange> ReportBesideClaim(const Params& report, const std::vector<bool>& refused,
+                                     const ClaimRequest& request);
   static Params ReportParams(const WorkerRef& worker, std::span<const Report> reports,
                              const std::vector<bool>& refused);
   static Accepted ReadAccepted(const ResultSet& rows, const std::vector<bool>& refused, std::vector<RunId>& finished);

@@ -1,4 +1,6 @@
 // What only this driver has to show: answers that are lost on the way, and many processes at once.
+#include <thread>
+
 #include "storage/conformance/helpers.h"
 #include "storage/postgres/driver.h"
 #include "storage/postgres/lossy_proxy.h"
@@ -77,6 +79,60 @@ TEST_F(DriverTest, AReportWhoseAnswerWasLostCountsOnce) {
   ASSERT_FALSE(driver->ReportOutcomes(worker, {&done, 1}));
   EXPECT_EQ(Must(driver->ReportOutcomes(worker, {&done, 1})), Accepted{false}) << "it was taken the first time";
   EXPECT_EQ(Must(driver->GetJob(id))->state, JobState::kCompleted);
+}
+
+// A worker with much to do reports on one connection while it claims on another.
+class BusyTest : public DriverTest {
+ protected:
+  // Has claimed `count` jobs of several thousand, and says of all that they are completed.
+  void Begin(int port, int count) {
+    driver_ = Through(port);
+    worker_ = Must(driver_->RegisterWorker({.id = "w", .slots = 4}));
+    Must(driver_->Enqueue(std::vector<NewJob>(3000, JobOf("k"))));
+    for (const ClaimedJob& job : Must(driver_->Claim(RequestOf(worker_, count))).jobs) {
+      reports_.push_back(ReportOf(job, Verdict::kCompleted));
+    }
+    ASSERT_EQ(reports_.size(), static_cast<std::size_t>(count));
+  }
+  std::int64_t Count(JobState state) {
+    const QueueRow queue = Must(driver_->Queues()).at(0);
+    return queue.counts[static_cast<int>(Priority::kDefault)][static_cast<int>(state)];
+  }
+
+  std::unique_ptr<Storage> driver_;
+  WorkerRef worker_;
+  std::vector<Report> reports_;
+};
+
+TEST_F(BusyTest, ReportsAndClaimsAtOnce) {
+  Begin(ServerPort(), 500);
+  // Somebody holds the rows that the report needs. Were the claim behind it on the same connection, it would wait too.
+  auto blocker = Open();
+  Must(blocker->Begin());
+  Must(blocker->Script("SELECT FROM millrace.lease FOR UPDATE"));
+  std::jthread unblock([&](const std::stop_token& stop) {
+    while (!stop.stop_requested() && Count(JobState::kRunning) < 900) std::this_thread::yield();
+    Must(blocker->Commit());
+  });
+  const Exchange exchange = Must(driver_->ReportAndClaim(reports_, RequestOf(worker_, 400)));
+  EXPECT_EQ(exchange.accepted, Accepted(500, true));
+  EXPECT_EQ(exchange.claimed.jobs.size(), 400u);
+  EXPECT_EQ(Count(JobState::kCompleted), 500);
+  EXPECT_EQ(Count(JobState::kRunning), 400);
+}
+
+TEST_F(BusyTest, LosesNothingWithTheAnswerToItsReports) {
+  LossyProxy proxy(ServerPort());
+  Begin(proxy.port(), 500);
+  proxy.LoseNextAnswer();
+  const auto first = driver_->ReportAndClaim(reports_, RequestOf(worker_, 400));
+  ASSERT_TRUE(proxy.lost());
+  // Mostly it is the reports'. Was it the claim's, then the call does not fail, but has no jobs.
+  EXPECT_TRUE(!first || first->claimed.jobs.empty());
+  const Exchange again = Must(driver_->ReportAndClaim(reports_, RequestOf(worker_, 3000)));
+  EXPECT_EQ(again.claimed.jobs.size(), 2500u);
+  EXPECT_EQ(Count(JobState::kCompleted), 500);
+  for (const ClaimedJob& job : again.claimed.jobs) EXPECT_EQ(job.attempt, 1) << "what never ran was no attempt";
 }
 
 // What the leader is at when its time runs out ends before another leads.

@@ -11,6 +11,8 @@ namespace millrace::storage::postgres {
 namespace {
 
 constexpr std::int64_t kKeep = -1;  // run_at stays
+// So many reports of a busy worker are worth a second connection, on which the next jobs are claimed meanwhile.
+constexpr std::size_t kManyReports = 100;
 
 std::int16_t StateAfter(const Report& report) {
   switch (report.verdict) {
@@ -46,6 +48,14 @@ bool HasError(const Report& report) {
 }
 
 bool Delays(const Report& report) { return report.verdict == Verdict::kRetry || report.verdict == Verdict::kSnooze; }
+
+// Reports that free nothing a claim could take at once: no partition (see start_jobs for odd tokens), and no job that
+// waits again.
+bool BesideClaim(std::span<const Report> reports) {
+  return reports.size() >= kManyReports && std::all_of(reports.begin(), reports.end(), [](const Report& report) {
+           return report.token % 2 == 0 && report.verdict == Verdict::kCompleted && report.emits.empty();
+         });
+}
 
 // The second report of one attempt in a batch is refused; the database would take either.
 std::vector<bool> Repeated(std::span<const Report> reports) {
@@ -157,8 +167,37 @@ Result<Accepted> Driver::ReportOutcomes(const WorkerRef& worker, std::span<const
   MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.report, ReportParams(worker, reports, refused)));
   std::vector<RunId> finished;
   Accepted accepted = ReadAccepted(rows, refused, finished);
-  MILLRACE_TRY(AdvanceRuns(finished));
+  AdvanceRuns(finished);
   return accepted;
+}
+
+// The claim does not see what the reports free, and the reports do not wait for it. A claim whose own error is returned
+// nowhere is made again at the next call, which meets the reason if it lasts.
+Result<Exchange> Driver::ReportBesideClaim(const Params& report, const std::vector<bool>& refused,
+                                           const ClaimRequest& request) {
+  ReleaseLost(request.worker);
+  const NumberedClaim claim = ClaimParams(request);
+  const std::uint64_t seen = WorkSeen();
+  const Call call{&statements_.report, &report};
+  MILLRACE_ASSIGN(Pool::Lease connection, pool_.Acquire());
+  MILLRACE_TRY(connection->Send({&call, 1}));
+  const auto rows = Run(statements_.claim, claim.params);
+  if (!rows) NoteLost(request.worker, claim.number, rows.error());
+  auto reported = connection->Receive({&call, 1});
+  connection.Return();
+  if (!reported && IsRetryable(reported.error())) reported = RunTogether({&call, 1});
+  if (!reported) {
+    if (rows) Abandon(request.worker, claim.number);
+    return fail(reported.error());
+  }
+  Exchange exchange;
+  std::vector<RunId> finished;
+  exchange.accepted = ReadAccepted(reported->front(), refused, finished);
+  if (rows) {
+    MILLRACE_ASSIGN(exchange.claimed, FinishClaim(request, *rows, seen, claim.number));
+  }
+  AdvanceRuns(finished);
+  return exchange;
 }
 
 Result<Exchange> Driver::ReportAndClaim(std::span<const Report> reports, const ClaimRequest& request) {
@@ -172,6 +211,9 @@ Result<Exchange> Driver::ReportAndClaim(std::span<const Report> reports, const C
   }
   MILLRACE_ASSIGN(const std::vector<bool> refused, Refused(request.worker, reports));
   const Params report = ReportParams(request.worker, reports, refused);
+  if (BesideClaim(reports) && IsBusy(request.worker) && options_.pool_size + options_.max_overflow > 1) {
+    return ReportBesideClaim(report, refused, request);
+  }
   ReleaseLost(request.worker);
   const NumberedClaim claim = ClaimParams(request);
   const std::uint64_t seen = WorkSeen();
@@ -185,7 +227,7 @@ Result<Exchange> Driver::ReportAndClaim(std::span<const Report> reports, const C
   std::vector<RunId> finished;
   exchange.accepted = ReadAccepted(results[0], refused, finished);
   MILLRACE_ASSIGN(exchange.claimed, FinishClaim(request, results[1], seen, claim.number));
-  MILLRACE_TRY(AdvanceRuns(finished));
+  AdvanceRuns(finished);
   return exchange;
 }
 

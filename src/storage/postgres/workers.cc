@@ -66,7 +66,8 @@ Result<void> Driver::StopWorker(const WorkerRef& worker) {
     const std::lock_guard lock(work_mutex_);
     waiting_.erase(worker.incarnation);
   }
-  return AdvanceRuns(ParseIds(rows.row(0).text(0)));
+  AdvanceRuns(ParseIds(rows.row(0).text(0)));
+  return {};
 }
 
 }  // namespace millrace::storage::postgres

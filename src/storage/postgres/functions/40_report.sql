@@ -1,9 +1,7 @@
 -- Report: what became of attempts. A lease that is not the job's current one changes nothing.
 
 -- Ends attempts, whole columns at a time, and says of each whether its lease was current. Whoever changes a running job
--- locks its lease's row first, in order of token: so what is found here stays as it is to the end of the transaction, and
--- rows can be named by ctid. (Joined with the table by id, the planner may walk all of it when its statistics are old:
--- the look-up below cannot be planned in another way.)
+-- locks its lease's row first, in order of token: so what is found here stays as it is to the end of the transaction.
 -- to_states: where each job goes; one that has a cancel request and would wait again is cancelled instead. delays:
 -- microseconds to run_at, -1 to keep it. outcomes: what stands among the failed attempts, NULL for none. errors: NULL
 -- keeps the one the job has. of_incarnation NULL: whoever holds it (rescue).
@@ -21,6 +19,42 @@ BEGIN
   IF EXISTS (SELECT FROM unnest(tokens) AS k WHERE k & 1 = 1) THEN
     PERFORM FROM partition WHERE key IN (SELECT partition_key FROM job WHERE id = ANY (ids)) ORDER BY key FOR UPDATE;
   END IF;
+  IF of_incarnation IS NOT NULL
+     AND NOT EXISTS (SELECT FROM unnest(to_states, results) AS r (s, text) WHERE s <> 5 OR text IS NOT NULL) THEN
+    SELECT * INTO ended FROM complete_jobs(of_incarnation, ids, attempts, tokens, t);
+  ELSE
+    SELECT * INTO ended FROM end_jobs(of_incarnation, ids, attempts, tokens, to_states, delays, uncounted, crashed, outcomes,
+                                      errors, results, t);
+  END IF;
+  IF ended.ords IS NULL THEN RETURN array_fill(false, ARRAY[n]); END IF;
+  PERFORM count_ended(ended.queues, ended.priorities, ended.states, ended.runs, ended.tokens);
+  -- Mostly this look is all that dependencies cost: an index probe for each job.
+  IF EXISTS (SELECT FROM dependency WHERE needs = ANY (ended.ids)) THEN
+    PERFORM finish_dependencies(ended.ids, ended.states);
+  END IF;
+  PERFORM release_partitions(ended.queues, ended.priorities, ended.keys, ended.waiting, ended.run_ats)
+  WHERE EXISTS (SELECT FROM unnest(ended.keys) AS k WHERE k IS NOT NULL);
+  -- What waits again, or a place in a limited queue or a partition, is work for others.
+  IF EXISTS (SELECT FROM unnest(ended.waiting, ended.keys) AS e (i, k) WHERE i IS NOT NULL OR k IS NOT NULL)
+     OR EXISTS (SELECT FROM queue WHERE name = ANY (ended.queues) AND concurrency IS NOT NULL) THEN
+    PERFORM wake_idle(ended.queues, ended.priorities);
+  END IF;
+  IF cardinality(ended.ords) = n THEN RETURN array_fill(true, ARRAY[n]); END IF;
+  RETURN ARRAY(SELECT o = ANY (ended.ords) FROM generate_series(1, n) AS o ORDER BY o);
+END $$;
+
+-- The jobs themselves, whatever becomes of them; see end_attempts, whose locks let rows be named by ctid. ords: which of
+-- of_ids were found; NULL when none was, as the rest. waiting: the ids of those that wait again.
+-- (Joined with the table by id, the planner may walk all of it when its statistics are old: the look-up below cannot be
+-- planned in another way.)
+CREATE OR REPLACE FUNCTION @schema@.end_jobs(
+  of_incarnation bigint, of_ids bigint[], attempts int[], of_tokens bigint[], to_states smallint[], delays bigint[],
+  uncounted int[], crashed int[], outcomes text[], errors text[], results text[], t timestamptz,
+  OUT ids bigint[], OUT ords bigint[], OUT tokens bigint[], OUT queues text[], OUT priorities smallint[], OUT runs bigint[],
+  OUT keys text[], OUT states smallint[], OUT waiting bigint[], OUT run_ats timestamptz[])
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
   WITH found AS MATERIALIZED (
     SELECT r.o, r.outcome, coalesce(r.error, j.error) AS error, r.error AS said, r.result, j.tid, j.job,
            (j.job).attempt - r.uncounted AS counted, (j.job).crashes + r.crashed AS crashes,
@@ -30,7 +64,7 @@ BEGIN
                 WHEN (j.job).cancel_requested THEN 6::smallint
                 WHEN r.state <> 2 AND r.delay <= 0 THEN 2::smallint
                 ELSE r.state END AS to_state
-    FROM unnest(ids, attempts, tokens, to_states, delays, uncounted, crashed, outcomes, errors, results)
+    FROM unnest(of_ids, attempts, of_tokens, to_states, delays, uncounted, crashed, outcomes, errors, results)
       WITH ORDINALITY AS r (id, attempt, token, state, delay, uncounted, crashed, outcome, error, result, o),
     LATERAL (
       SELECT j.ctid AS tid, j AS job, j.error FROM job AS j
@@ -62,26 +96,52 @@ BEGIN
       error = f.error, deadline = NULL
     FROM found AS f WHERE f.to_state < 5 AND j.ctid = f.tid
   )
-  SELECT array_agg((job).queue) AS queues, array_agg((job).priority) AS priorities, array_agg((job).run) AS runs,
-         array_agg(to_state) AS states, array_agg((job).id) AS ids, array_agg(o) AS ords, array_agg((job).token) AS tokens,
-         array_agg(CASE WHEN to_state < 5 THEN (job).id END) AS waiting, array_agg(run_at) AS run_ats,
-         array_agg((job).partition_key) AS keys
-  INTO ended FROM found;
-  IF ended.ords IS NULL THEN RETURN array_fill(false, ARRAY[n]); END IF;
-  PERFORM count_ended(ended.queues, ended.priorities, ended.states, ended.runs, ended.tokens);
-  -- Mostly this look is all that dependencies cost: an index probe for each job.
-  IF EXISTS (SELECT FROM dependency WHERE needs = ANY (ended.ids)) THEN
-    PERFORM finish_dependencies(ended.ids, ended.states);
-  END IF;
-  PERFORM release_partitions(ended.queues, ended.priorities, ended.keys, ended.waiting, ended.run_ats)
-  WHERE EXISTS (SELECT FROM unnest(ended.keys) AS k WHERE k IS NOT NULL);
-  -- What waits again, or a place in a limited queue or a partition, is work for others.
-  IF EXISTS (SELECT FROM unnest(ended.waiting, ended.keys) AS e (i, k) WHERE i IS NOT NULL OR k IS NOT NULL)
-     OR EXISTS (SELECT FROM queue WHERE name = ANY (ended.queues) AND concurrency IS NOT NULL) THEN
-    PERFORM wake_idle(ended.queues, ended.priorities);
-  END IF;
-  IF cardinality(ended.ords) = n THEN RETURN array_fill(true, ARRAY[n]); END IF;
-  RETURN ARRAY(SELECT o = ANY (ended.ords) FROM generate_series(1, n) AS o ORDER BY o);
+  SELECT array_agg((job).id), array_agg(o), array_agg((job).token), array_agg((job).queue), array_agg((job).priority),
+         array_agg((job).run), array_agg((job).partition_key), array_agg(to_state),
+         array_agg(CASE WHEN to_state < 5 THEN (job).id END), array_agg(run_at)
+  INTO ids, ords, tokens, queues, priorities, runs, keys, states, waiting, run_ats FROM found;
+END $$;
+
+-- The same for jobs that are completed and have nothing to say, which most are: straight from one table into the other.
+CREATE OR REPLACE FUNCTION @schema@.complete_jobs(
+  of_incarnation bigint, of_ids bigint[], attempts int[], of_tokens bigint[], t timestamptz,
+  OUT ids bigint[], OUT ords bigint[], OUT tokens bigint[], OUT queues text[], OUT priorities smallint[], OUT runs bigint[],
+  OUT keys text[], OUT states smallint[], OUT waiting bigint[], OUT run_ats timestamptz[])
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  batch record;
+  done record;
+BEGIN
+  -- Of one lease and attempt: then the look-up by id needs no join, whose plan would depend on statistics.
+  FOR batch IN
+    SELECT a, k, array_agg(i) AS ids, array_agg(o) AS ords
+    FROM unnest(of_ids, attempts, of_tokens) WITH ORDINALITY AS r (i, a, k, o) GROUP BY a, k
+  LOOP
+    WITH gone AS (
+      DELETE FROM job WHERE id = ANY (batch.ids) AND token = batch.k AND attempt = batch.a AND state = 3
+        AND incarnation = of_incarnation
+      RETURNING *
+    ), history AS (
+      INSERT INTO job_history
+      SELECT id, run_at, created_at, started_at, t, incarnation, run, timeout, progress, attempt, max_attempts, crashes,
+             max_crashes, priority, 5, queue, kind, partition_key, unique_key, tags, args, NULL, error, progress_message
+      FROM gone
+    )
+    SELECT count(*) AS n, array_agg(id) AS ids, array_agg(token) AS tokens, array_agg(queue) AS queues,
+           array_agg(priority) AS priorities, array_agg(run) AS runs, array_agg(partition_key) AS keys
+    INTO done FROM gone;
+    CONTINUE WHEN done.n = 0;
+    ords := ords || CASE WHEN done.n = cardinality(batch.ids) THEN batch.ords
+                         ELSE ARRAY(SELECT o FROM unnest(batch.ids, batch.ords) AS r (i, o) WHERE i = ANY (done.ids)) END;
+    ids := ids || done.ids;
+    tokens := tokens || done.tokens;
+    queues := queues || done.queues;
+    priorities := priorities || done.priorities;
+    runs := runs || done.runs;
+    keys := keys || done.keys;
+  END LOOP;
+  states := array_fill(5::smallint, ARRAY[coalesce(cardinality(ids), 0)]);
 END $$;
 
 -- Gives back partitions whose jobs ended, and makes those that wait again (an id in `waiting`) known. Their rows are locked.
