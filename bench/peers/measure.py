@@ -15,7 +15,10 @@ import tempfile
 import time
 import urllib.parse
 
-EDGE = 20_000  # jobs at either end of a drain whose rates are compared
+import table
+
+WAITING = (100_000, 1_000_000)  # so many jobs wait while some are worked
+FROM, TO = 10_000, 60_000  # handlers that have run when that rate is taken, and until when
 LATENCY_JOBS, WARM_UP_JOBS, LATENCY_INTERVAL_MS = 2_000, 200, 5
 PATIENCE = 900  # seconds without which nothing that works can need
 
@@ -135,9 +138,9 @@ class Workers:
             if not missing:
                 return
 
-    def wait_for_count(self):
+    def wait_for_count(self, count=None):
         for _ in self.lines():
-            if sum(self.counts) >= self.jobs:
+            if sum(self.counts) >= (count or self.jobs):
                 return
 
     def ask_left(self):
@@ -184,8 +187,8 @@ def check_once(ran, jobs):
 
 
 class Bench:
-    def __init__(self, server_url, jobs, report):
-        self.server_url, self.jobs, self.report = server_url, jobs, report
+    def __init__(self, server_url, jobs, workloads, report):
+        self.server_url, self.jobs, self.workloads, self.report = server_url, jobs, workloads, report
         self.server = Sql(server_url)
 
     @contextlib.contextmanager
@@ -207,17 +210,18 @@ class Bench:
             session.close()
             self.server.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    def fill(self, peer, url, session):
-        """Enqueues all jobs; jobs per second."""
-        word, _, seconds = peer.call(url, "enqueue", self.jobs).partition(" ")
+    def fill(self, peer, url, session, jobs=None):
+        """Enqueues jobs, all unless told how many; jobs per second."""
+        jobs = jobs or self.jobs
+        word, _, seconds = peer.call(url, "enqueue", jobs).partition(" ")
         if word != "seconds":
             raise Failure(f"enqueue said '{word}'")
         left = COUNTS[peer.name][0]
-        if left and session.number(left) != self.jobs:
-            raise Failure(f"{session.number(left)} jobs wait, not {self.jobs}")
+        if left and session.number(left) != jobs:
+            raise Failure(f"{session.number(left)} jobs wait, not {jobs}")
         # What autovacuum would have done within the minute.
         session.run("ANALYZE")
-        return self.jobs / float(seconds)
+        return jobs / float(seconds)
 
     def drain(self, peer, url, session, processes, workload="drain"):
         """Works everything off: (jobs per second, WAL bytes per job, what ran when)."""
@@ -257,23 +261,37 @@ class Bench:
                     self.report(peer, "wal", 1, wal, "bytes/job", repetition)
 
     def measure_snapshot(self, peer, repetition):
-        edge = min(EDGE, self.jobs // 4)
+        """As drain, while a transaction holds back what may be cleaned up."""
         with self.database(peer) as (url, session):
             self.fill(peer, url, session)
             holder = Sql(url)
             try:
                 holder.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
                 holder.run("SELECT count(*) FROM pg_class")
-                rate, _, ran = self.drain(peer, url, session, 1, "snapshot")
+                rate, _, _ = self.drain(peer, url, session, 1, "snapshot")
                 holder.run("COMMIT")
             finally:
                 holder.close()
-        first = ran[edge][0] - ran[0][0]
-        last = ran[-1][0] - ran[-1 - edge][0]
-        if first <= 0 or last <= 0:
-            raise Failure(f"{edge} jobs ran in one instant: more jobs are needed to compare rates")
-        self.report(peer, "snapshot", 1, first / last, "last rate / first rate", repetition)
-        self.report(peer, "snapshot.drain", 1, rate, "jobs/s", repetition)
+        self.report(peer, "snapshot", 1, rate, "jobs/s", repetition)
+
+    def measure_waiting(self, peer, repetition):
+        """The rate at which jobs are finished while many more wait."""
+        left, _ = COUNTS[peer.name]
+        for waiting in WAITING:
+            with self.database(peer) as (url, session), tempfile.TemporaryDirectory() as folder:
+                self.fill(peer, url, session, waiting)
+                workers = Workers(peer, url, 1, waiting, "waiting", folder)
+                try:
+                    workers.wait_for_all("ready")
+                    workers.tell("go")
+                    marks = []
+                    for count in (FROM, TO):
+                        workers.wait_for_count(count)
+                        marks.append((time.time(), session.number(left) if left else workers.ask_left()))
+                finally:
+                    workers.kill()
+            (began, before), (ended, after) = marks
+            self.report(peer, f"waiting.{waiting}", 1, (before - after) / (ended - began), "jobs/s", repetition)
 
     def measure_latency(self, peer, repetition):
         total = LATENCY_JOBS + WARM_UP_JOBS
@@ -297,10 +315,11 @@ class Bench:
     def measure(self, peer, repetition):
         """All workloads; whether every one gave figures."""
         good = True
-        steps = [self.measure_drains, self.measure_snapshot]
-        if peer.name not in WITHOUT_LATENCY:
-            steps.append(self.measure_latency)
-        for step in steps:
+        steps = {"drain": self.measure_drains, "snapshot": self.measure_snapshot, "latency": self.measure_latency,
+                 "waiting": self.measure_waiting}
+        if peer.name in WITHOUT_LATENCY:
+            del steps["latency"]
+        for step in [step for name, step in steps.items() if name in self.workloads]:
             try:
                 step(peer, repetition)
             except Failure as failure:
@@ -309,34 +328,13 @@ class Bench:
         return good
 
 
-def median(values):
-    ordered = sorted(values)
-    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-
-
-def print_table(results):
-    """Medians, and Millrace's ratio to each: above 1 it does better. Onto standard error: the lines above are the data."""
-    columns = {}
-    for result in results:
-        key = (result["workload"], result["processes"], result["unit"])
-        columns.setdefault(key, {}).setdefault(result["peer"], []).append(result["value"])
-    print(f"\n{'workload':<20}{'peer':<12}{'median':>14}  {'unit':<24}millrace is", file=sys.stderr)
-    for (workload, processes, unit), by_peer in columns.items():
-        name = workload + (f", {processes} processes" if processes > 1 else "")
-        for peer, values in by_peer.items():
-            ratio = ""
-            if peer != "millrace" and "millrace" in by_peer:
-                own, other = median(by_peer["millrace"]), median(values)
-                better = other / own if unit in ("ms", "bytes/job") else own / other
-                ratio = f"{better:.2f} x"
-            print(f"{name:<20}{peer:<12}{median(values):>14,.2f}  {unit:<24}{ratio}", file=sys.stderr)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", required=True)
     parser.add_argument("--jobs", type=int, required=True)
     parser.add_argument("--repetitions", type=int, required=True)
+    parser.add_argument("--workloads", required=True, help="separated by commas")
+    parser.add_argument("--write", metavar="PAGE", help="put the table into this page")
     parser.add_argument("peers", nargs="+", help="NAME=PROGRAM [ARGUMENT..], separated by spaces")
     options = parser.parse_args()
     peers = [Peer(name, command.split(" ")) for name, command in (text.split("=", 1) for text in options.peers)]
@@ -348,17 +346,21 @@ def main():
         results.append(result)
         print(json.dumps(result), flush=True)
 
-    bench = Bench(options.database, options.jobs, report)
-    print(json.dumps({"server": bench.server.run("SHOW server_version"), "jobs": options.jobs}), flush=True)
-    for peer in peers:
-        print(json.dumps({"peer": peer.name, "version": peer.call(options.database, "version")}), flush=True)
+    bench = Bench(options.database, options.jobs, options.workloads.split(","), report)
+    server = {"server": bench.server.run("SHOW server_version"), "jobs": options.jobs}
+    print(json.dumps(server), flush=True)
+    versions = {peer.name: peer.call(options.database, "version") for peer in peers}
+    for name, version in versions.items():
+        print(json.dumps({"peer": name, "version": version}), flush=True)
     good = True
     for repetition in range(1, options.repetitions + 1):
         # Whoever is first finds the machine in another state: each has its turn.
         turn = (repetition - 1) % len(peers)
         for peer in peers[turn:] + peers[:turn]:
             good = bench.measure(peer, repetition) and good
-    print_table(results)
+    print("\n" + table.text_table(results), file=sys.stderr)
+    if options.write and results:
+        table.write_docs(options.write, table.markdown_table(results, server, versions))
     return 0 if good else 1
 
 

@@ -23,8 +23,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kLinger = std::chrono::milliseconds(5);
 constexpr std::size_t kFullBatch = 500;
-// How long a worker sleeps without a sign of work, less up to a tenth so that many do not wake together.
-constexpr auto kLongestSleep = std::chrono::seconds(2);
+// How long a worker sleeps without a sign of work, less up to a tenth so that many do not wake together. The storage
+// looks more often by itself where it must.
+constexpr auto kLongestSleep = std::chrono::seconds(20);
+constexpr auto kLongestWait = std::chrono::seconds(2);  // of a busy one, for outcomes
 constexpr auto kFirstBackoff = std::chrono::milliseconds(50);
 constexpr auto kLongestBackoff = std::chrono::seconds(5);
 constexpr auto kFailureShownEvery = std::chrono::seconds(10);
@@ -151,11 +153,11 @@ void Daemon::Exchange(std::vector<storage::Report> reports, const storage::Claim
 }
 
 void Daemon::Sleep(const storage::ClaimRequest& request) {
-  const std::chrono::microseconds longest = kLongestSleep;
   if (request.max_jobs == 0) {
-    completer_->Wait(longest);
+    completer_->Wait(kLongestWait);
     return;
   }
+  const std::chrono::microseconds longest = kLongestSleep;
   thread_local std::minstd_rand random{std::random_device{}()};
   const auto jitter = std::uniform_int_distribution<std::int64_t>(0, longest.count() / 10)(random);
   const std::stop_token woken = completer_->Arm();

@@ -311,7 +311,7 @@ class Storage {
   virtual Result<std::vector<Enqueued>> Enqueue(std::span<const NewJob> jobs) = 0;
 
   // Sleeps until work for this filter may be there, `timeout` has passed, or `stop` was requested.
-  // May return kWork without work; never sleeps through an enqueue that was committed before or
+  // May return early, also kWork without work; never sleeps through an enqueue that was committed before or
   // during the call and after the caller's last look.
   virtual Wake WaitForWork(const ClaimRequest& filter, Duration timeout, std::stop_token stop) = 0;
 

@@ -184,18 +184,24 @@ Result<Claimed> Driver::FinishClaim(const ClaimRequest& request, const ResultSet
     MILLRACE_ASSIGN(claimed, ClaimPlanned(request, rows, number));
   }
   claimed.more = claimed.more || static_cast<int>(claimed.jobs.size()) == request.max_jobs;
-  NoteClaim(request, claimed, seen, step == kClaimed);
+  NoteClaim(request, claimed, step == kClaimed);
+  if (step == kNothing && !rows.empty()) {
+    const ResultSet::Row row = rows.row(0);
+    std::optional<Duration> due;
+    if (!row.is_null(kRunAt)) due = std::max(row.time(kRunAt) - row.time(kCreatedAt), Duration(0));
+    NoteNothing(request, seen, due);
+  }
   return claimed;
 }
 
-void Driver::NoteClaim(const ClaimRequest& request, const Claimed& claimed, std::uint64_t seen, bool one_lane) {
+void Driver::NoteClaim(const ClaimRequest& request, const Claimed& claimed, bool one_lane) {
   const bool full = static_cast<int>(claimed.jobs.size()) == request.max_jobs;
   bool busy = false;
   {
     const std::lock_guard lock(work_mutex_);
     Waiting& waiting = waiting_[request.worker.incarnation];
-    waiting.seen = std::max(waiting.seen, seen);
     waiting.near.reset();
+    waiting.quiet.reset();
     if (full && one_lane && claimed.jobs.size() >= kBusyClaim) {
       const ClaimedJob& last = claimed.jobs.back();
       waiting.near = Near{last.queue, last.priority, last.run_at};
@@ -205,6 +211,13 @@ void Driver::NoteClaim(const ClaimRequest& request, const Claimed& claimed, std:
     if (busy) waiting.idle = waiting.settled = false;
   }
   if (busy) (void)Run(statements_.not_idle, Params().Int(request.worker.incarnation));
+}
+
+void Driver::NoteNothing(const ClaimRequest& request, std::uint64_t seen, std::optional<Duration> due) {
+  if (request.max_held == 0) return;  // it did not look at all there is
+  const std::lock_guard lock(work_mutex_);
+  Waiting& waiting = waiting_[request.worker.incarnation];
+  waiting.quiet = Sleep{seen, std::min(LookEvery(waiting.idle_workers), due.value_or(Duration::max()))};
 }
 
 void Driver::NoteLost(const WorkerRef& worker, std::int64_t claim, const Error& error) {

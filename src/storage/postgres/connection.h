@@ -179,7 +179,7 @@ class Connection {
   std::unique_ptr<PGconn, Finish> conn_;
   ConnectOptions options_;
   Endpoint endpoint_;
-  Query settings_;  // pooled: sets the timeouts for one transaction
+  Query settings_;              // pooled: sets the timeouts for one transaction
   bool with_settings_ = false;  // the pipeline under way began with those
   PgError last_error_;
   bool broken_ = false;

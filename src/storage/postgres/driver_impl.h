@@ -99,7 +99,9 @@ class Driver : public Storage {
   Result<Claimed> FinishClaim(const ClaimRequest& request, const ResultSet& rows, std::uint64_t seen,
                               std::int64_t number);
   Result<Claimed> ClaimPlanned(const ClaimRequest& request, const ResultSet& candidates, std::int64_t number);
-  void NoteClaim(const ClaimRequest& request, const Claimed& claimed, std::uint64_t seen, bool one_lane);
+  void NoteClaim(const ClaimRequest& request, const Claimed& claimed, bool one_lane);
+  // After a claim that was told there is nothing; due: from now.
+  void NoteNothing(const ClaimRequest& request, std::uint64_t seen, std::optional<Duration> due);
 
   // ---- wait.cc
   void OnNotification(std::string_view payload);
@@ -109,8 +111,20 @@ class Driver : public Storage {
     bool work = false;
     std::optional<Duration> due;  // from now
     bool settled = false;
+    std::int64_t idle_workers = 0;
   };
   Result<Looked> Look(const ClaimRequest& filter, std::string& bound);
+  struct Looks {
+    Duration pause;          // until the next one, while producers have to be waited for
+    bool declared = false;   // as idle, in this wait
+    std::string bound = {};  // see Look
+  };
+  struct Sleep {
+    std::uint64_t seen;  // of work_, when it was known that there is none
+    Duration longest;
+  };
+  std::optional<Sleep> QuietSleep(std::int64_t incarnation);
+  std::optional<Sleep> LookedSleep(const ClaimRequest& filter, Looks& looks);
 
   // ---- report.cc
   // In the connection's open transaction; `finished` gets runs that may be over once it commits.
@@ -163,10 +177,11 @@ class Driver : public Storage {
 
   // Notifications that may mean work, and what each worker of this process knows of them. Its mutex is taken last.
   struct Waiting {
-    std::uint64_t seen = 0;  // of work_, at the worker's latest claim
-    bool idle = false;       // an idle_worker row says so
-    bool settled = false;    // producers that might not have seen that row have ended
-    int full_claims = 0;     // one after the other
+    bool idle = false;              // an idle_worker row says so
+    bool settled = false;           // producers that might not have seen that row have ended
+    int full_claims = 0;            // one after the other
+    std::int64_t idle_workers = 0;  // everywhere, at the latest look
+    std::optional<Sleep> quiet;     // what follows from the latest claim, if that found nothing
     // Where its latest claim ended, if that was large, full and of one lane; and when it last looked at all lanes.
     std::optional<Near> near;
     std::chrono::steady_clock::time_point looked_at;
@@ -180,6 +195,10 @@ class Driver : public Storage {
 
   std::unique_ptr<Listener> listener_;  // last: its thread uses the rest
 };
+
+// How long one of so many idle workers sleeps before it looks again without having been told of work: 2 s and more,
+// less up to a fifth so that they do not look together.
+Duration LookEvery(std::int64_t idle_workers);
 
 // Jobs a filter asks for, in order of id: their ids, or whole.
 Result<std::vector<Job>> FindJobs(Connection& connection, std::string_view schema, const JobFilter& filter);

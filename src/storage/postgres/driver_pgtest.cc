@@ -135,6 +135,41 @@ TEST_F(BusyTest, LosesNothingWithTheAnswerToItsReports) {
   for (const ClaimedJob& job : again.claimed.jobs) EXPECT_EQ(job.attempt, 1) << "what never ran was no attempt";
 }
 
+class IdleTest : public DriverTest {
+ protected:
+  void SetUp() override {
+    DriverTest::SetUp();
+    if (IsSkipped()) return;
+    sql_ = Open();
+    driver_ = Through(ServerPort());
+    worker_ = Must(driver_->RegisterWorker({.id = "w"}));
+  }
+  // As a worker without work goes on, for a moment.
+  void Idle() {
+    ASSERT_TRUE(Must(driver_->Claim(RequestOf(worker_, 1))).jobs.empty());
+    driver_->WaitForWork(RequestOf(worker_, 1), std::chrono::milliseconds(50), {});
+  }
+  bool IsDeclared() { return Number(*sql_, "SELECT count(*) FROM millrace.idle_worker") == 1; }
+
+  std::unique_ptr<Connection> sql_;
+  std::unique_ptr<Storage> driver_;
+  WorkerRef worker_;
+};
+
+TEST_F(IdleTest, DeclaresItselfAgainWhenTheServerMayHaveForgotten) {
+  // Until it relies on notifications alone: it does not notice that its row is gone.
+  for (bool relies = false; !relies;) {
+    Idle();
+    Must(sql_->Script("DELETE FROM millrace.idle_worker"));
+    Idle();
+    relies = !IsDeclared();
+  }
+  Must(sql_->Script("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"));
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!IsDeclared() && std::chrono::steady_clock::now() < end) Idle();
+  EXPECT_TRUE(IsDeclared());
+}
+
 // What the leader is at when its time runs out ends before another leads.
 TEST_F(DriverTest, NobodyTakesOverInTheMiddleOfTheLeadersWrite) {
   auto driver = Through(ServerPort());

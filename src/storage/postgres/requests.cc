@@ -102,7 +102,8 @@ Result<void> Driver::ConfigureOne(const QueueOptions& options) {
   params.Int2(static_cast<std::int16_t>(options.overflow)).Int2(static_cast<std::int16_t>(options.spill_to));
   options.rate_limit ? params.Real(*options.rate_limit) : params.UntypedNull();
   options.concurrency ? params.Int4(*options.concurrency) : params.UntypedNull();
-  MILLRACE_TRY(Run(statements_.configure_queue, params));
+  MILLRACE_ASSIGN(const ResultSet changed, Run(statements_.configure_queue, params));
+  if (changed.affected() > 0) MILLRACE_TRY(Run(statements_.wake_all, Params()));  // a limit may have been raised
   const std::lock_guard lock(retries_mutex_);
   queue_retries_.erase(options.name);
   if (options.retry) queue_retries_[options.name] = *options.retry;

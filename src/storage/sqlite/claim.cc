@@ -15,6 +15,7 @@ namespace millrace::storage::sqlite {
 namespace {
 
 constexpr int kMostDueAtOnce = 10'000;  // per claim; the next one goes on
+constexpr Duration kLookEvery = std::chrono::seconds(2);
 
 struct Candidate {
   Time run_at{};
@@ -369,6 +370,7 @@ Result<Exchange> Driver::ReportAndClaim(std::span<const Report> reports, const C
 }
 
 Wake Driver::WaitForWork(const ClaimRequest& filter, Duration timeout, std::stop_token stop) {
+  timeout = std::min(timeout, kLookEvery);
   std::uint64_t seen = 0;
   bool until_due = false;
   {

@@ -162,7 +162,7 @@ LANGUAGE sql STABLE SET search_path = @schema@, pg_catalog SET enable_seqscan = 
     least((SELECT min(run_at) FROM job WHERE state IN (1, 4) AND run_at > t),
           (SELECT min(t + (1 - tokens) / rate_limit * interval '1 second' + interval '1 microsecond') FROM queue
            WHERE rate_limit > 0 AND tokens >= 0 AND tokens < 1)),
-    NULL::timestamptz, NULL::timestamptz, NULL::bigint, NULL::bigint, NULL::bigint, NULL::int, NULL::int, NULL::int,
+    t, NULL::timestamptz, NULL::bigint, NULL::bigint, NULL::bigint, NULL::int, NULL::int, NULL::int,
     NULL::smallint, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text
 $$;
 
