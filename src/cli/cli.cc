@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <set>
 
@@ -78,7 +79,15 @@ int OnParseError(const CLI::App& app, const CLI::ParseError& error, int argc, ch
     return kUsage;
   }
   const std::string unknown = UnknownCommand(app, argc, argv);
-  return PrintError(unknown.empty() ? error.what() : unknown, CommandPath(app) + " --help", kUsage);
+  return PrintError(WithoutPasswords(unknown.empty() ? error.what() : unknown), CommandPath(app) + " --help", kUsage);
+}
+
+// All users of a machine see the arguments of its processes.
+void HidePasswords(int argc, char** argv) {
+  for (int i = 0; i < argc; ++i) {
+    const std::string hidden = WithoutPasswords(argv[i]);
+    std::copy(hidden.begin(), hidden.end(), argv[i]);
+  }
 }
 
 }  // namespace
@@ -145,6 +154,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return OnParseError(app, error, argc, argv);
   }
+  HidePasswords(argc, argv);
   SetConfigFile(cli.config.value_or(""));
   if (!app.got_subcommand("worker") && !app.got_subcommand("run")) cli.signals.reset();
   const int status = cli.action ? cli.action() : kUsage;

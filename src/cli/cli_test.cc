@@ -186,6 +186,36 @@ TEST_F(CliTest, EnqueuesFilesInBatchesAndTellsTheLine) {
   EXPECT_THAT(ran.err, HasSubstr("No such file"));
 }
 
+// The number of lines is not the number of jobs: lines may be empty.
+TEST_F(CliTest, AFileThatFailsHalfWayTellsFromWhichLineTheRestIs) {
+  std::string lines = "\n\n";
+  for (int i = 0; i < 1200; ++i) lines += "{\"kind\":\"mail\"}\n";
+  Ran ran = RunDb({"enqueue", "--any-kind", "--file", Write("half.jsonl", lines + "{}\n")});
+  EXPECT_EQ(ran.status, kPartial);
+  EXPECT_THAT(ran.err, HasSubstr("send the rest, from line 1003: all before it is in"));
+  ran = RunDb({"enqueue", "--any-kind", "--file", folder_.string()});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("is a directory"));
+}
+
+TEST_F(CliTest, WordsThatAreNoUtf8AreNamed) {
+  const Ran ran = RunDb({"enqueue", "bad\xFF", "--any-kind"});
+  EXPECT_EQ(ran.status, kUsage);
+  EXPECT_THAT(ran.err, HasSubstr("KIND: holds bytes that are no UTF-8"));
+}
+
+TEST_F(CliTest, APasswordStandsInNoProcessListAndNoComplaint) {
+  std::vector<std::string> words = {"millrace", "config", "show", "--db", "postgres://ann:secret@db.invalid/jobs"};
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(Main(static_cast<int>(argv.size()), argv.data()), kOk);
+  EXPECT_THAT(testing::internal::GetCapturedStdout(), AllOf(HasSubstr("db.invalid"), Not(HasSubstr("secret"))));
+  EXPECT_EQ(words.back(), "postgres://ann:******@db.invalid/jobs");
+  EXPECT_THAT(Run({"workers", "postgres://ann:secret@db.invalid/jobs"}).err,
+              AllOf(HasSubstr("db.invalid"), Not(HasSubstr("secret"))));
+}
+
 TEST_F(CliTest, AJobWaitsForOthers) {
   ASSERT_EQ(RunDb({"enqueue", "first", "--any-kind"}).status, kOk);
   ASSERT_EQ(RunDb({"enqueue", "second", "--any-kind"}).status, kOk);

@@ -4,11 +4,13 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
 #include "base/clock.h"
 #include "base/try.h"
+#include "base/utf8.h"
 #include "cli/backend.h"
 #include "cli/cli.h"
 #include "http/views.h"
@@ -79,6 +81,9 @@ class LineReader {
       reader->in_ = &std::cin;
       return reader;
     }
+    std::error_code ignored;
+    if (std::filesystem::is_directory(name, ignored))
+      return fail(ErrorCode::kInvalidArgument, fmt::format("{}: is a directory; a file of JSON Lines is needed", name));
     reader->file_.open(name, std::ios::binary);
     if (!reader->file_ || reader->file_.peek() == std::ifstream::traits_type::eof()) {
       const bool empty = reader->file_.is_open() && errno == 0;
@@ -130,6 +135,7 @@ class FileEnqueue {
     std::string line;
     while (true) {
       auto more = reader->Next(line);
+      line_ = reader->number();
       if (!more)
         return fail(more.error().code, fmt::format("{}:{}: {}", name_, reader->number(), more.error().message));
       if (!*more) break;
@@ -140,6 +146,10 @@ class FileEnqueue {
   }
   [[nodiscard]] std::int64_t enqueued() const { return enqueued_; }
   [[nodiscard]] std::int64_t duplicates() const { return duplicates_; }
+  // The first line whose job is not known to be in.
+  [[nodiscard]] std::int64_t next_line() const { return lines_.empty() ? line_ : lines_.front(); }
+  // The answer to the batch that begins there was lost: its jobs may be in.
+  [[nodiscard]] bool in_doubt() const { return in_doubt_; }
 
  private:
   Result<void> Add(const std::string& line, std::int64_t number) {
@@ -199,9 +209,14 @@ class FileEnqueue {
   Result<void> Send() {
     if (batch_.empty()) return {};
     json::object body{{"jobs", std::move(batch_)}, {"any_kind", options_.any_kind || all_known_}};
+    in_doubt_ = true;
     MILLRACE_ASSIGN(const http::ApiResponse response, backend_.Call({"POST", "/api/v1/jobs", {}, base::ToJson(body)}));
     auto answer = base::ParseJson(response.body);
-    if (auto error = http::ErrorOf(response)) return fail(error->code, PlaceOf(answer) + error->message);
+    if (auto error = http::ErrorOf(response)) {
+      in_doubt_ = error->code == ErrorCode::kDatabaseUnavailable || error->code == ErrorCode::kTimeout;
+      return fail(error->code, PlaceOf(answer) + error->message);
+    }
+    in_doubt_ = false;
     if (!answer || !answer->is_object()) return fail(ErrorCode::kInternal, "the answer is no JSON object");
     std::size_t place = 0;
     for (const json::value& job : answer->get_object().at("jobs").as_array()) {
@@ -235,6 +250,8 @@ class FileEnqueue {
   std::vector<std::int64_t> lines_;
   std::deque<std::pair<std::int64_t, JobId>> sent_;  // the latest lines, and their jobs
   std::size_t bytes_ = 0;
+  std::int64_t line_ = 1;
+  bool in_doubt_ = false;
   std::int64_t enqueued_ = 0, duplicates_ = 0;
 };
 
@@ -253,9 +270,14 @@ int EnqueueFile(const Cli& cli, const EnqueueOptions& options, const runtime::Co
   }
   if (done) return kOk;
   const bool some = work.enqueued() + work.duplicates() > 0;
-  const std::string next = some ? fmt::format("mend it and send the rest: the {} lines before this batch are in",
-                                              work.enqueued() + work.duplicates())
-                                : "mend it and send the file again: nothing of it was enqueued";
+  std::string next = some
+                         ? fmt::format("mend it and send the rest, from line {}: all before it is in", work.next_line())
+                         : "mend it and send the file again: nothing of it was enqueued";
+  if (work.in_doubt()) {
+    next =
+        fmt::format("millrace jobs list: the answer about the jobs from line {} on was lost, and they may be in or not",
+                    work.next_line());
+  }
   return PrintError(done.error().message, next, some ? kPartial : kFailed);
 }
 
@@ -297,6 +319,12 @@ int Enqueue(const Cli& cli, const EnqueueOptions& options) {
   if (!options.when.empty() && options.after.empty() && options.file.empty())
     return PrintError("--when says when a job runs that waits for others: name them with --after", help, kUsage);
   if (!options.at.empty() && !options.in.empty()) return PrintError("--at and --in exclude each other", help, kUsage);
+  for (const auto& [what, text] : {std::pair("KIND", options.kind), std::pair("--queue", options.queue),
+                                   std::pair("--partition", options.partition), std::pair("--unique", options.unique),
+                                   std::pair("--tag", fmt::format("{}", fmt::join(options.tags, " ")))}) {
+    if (!base::IsCleanUtf8(text))
+      return PrintError(fmt::format("{}: holds bytes that are no UTF-8", what), help, kUsage);
+  }
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
   auto backend = Backend::Open(*config, Create::kYes, "millrace enqueue");

@@ -6,6 +6,7 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <limits>
 #include <thread>
 
 #include "base/clock.h"
@@ -230,7 +231,8 @@ void AddMonitorCommand(CLI::App& app, Cli& cli) {
   CLI::Option* once =
       monitor->add_flag("--once", options->once, "Print one frame and end, as without a terminal; takes a second");
   monitor->add_flag("--live,--watch", options->live, "The live view, or an error without a terminal")->excludes(once);
-  monitor->add_option("--run-id", options->run, "Of runs, show this one")->check(CLI::PositiveNumber);
+  monitor->add_option("--run-id", options->run, "Of runs, show this one")
+      ->check(CLI::Range(std::int64_t{1}, std::numeric_limits<std::int64_t>::max()));
   monitor->add_flag("--details", options->details, "Every priority, workers that stopped, runs that ended");
 }
 

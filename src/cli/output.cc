@@ -16,6 +16,14 @@ std::size_t Characters(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+// U+2028 to U+202E, U+2066 to U+2069: line ends, and marks that turn the rest of a line round.
+bool MovesText(std::string_view character) {
+  if (character.size() != 3 || character[0] != '\xE2') return false;
+  const auto last = static_cast<unsigned char>(character[2]);
+  return (character[1] == '\x80' && last >= 0xA8 && last <= 0xAE) ||
+         (character[1] == '\x81' && last >= 0xA6 && last <= 0xA9);
+}
+
 std::string& ConfigFile() {
   static std::string file;
   return file;
@@ -101,6 +109,29 @@ std::string Printable(std::string_view text) {
                     static_cast<unsigned char>(out[i + 1]) >= 0x80;
     if (byte < 0x20 || byte == 0x7F) out[i] = ' ';
     if (c1) out[i] = out[i + 1] = ' ';
+    if (MovesText(std::string_view(out).substr(i, 3))) out[i] = out[i + 1] = out[i + 2] = ' ';
+  }
+  return out;
+}
+
+std::string WithoutPasswords(std::string_view text) {
+  std::string out(text);
+  const auto hide = [&](std::size_t begin, std::size_t end) {
+    if (begin < end)
+      std::fill(out.begin() + static_cast<std::ptrdiff_t>(begin), out.begin() + static_cast<std::ptrdiff_t>(end), '*');
+  };
+  // Up to the last '@' of the word: a password may hold some that should have been encoded.
+  for (std::size_t at = out.find("://"); at != std::string::npos; at = out.find("://", at + 3)) {
+    const std::size_t word = std::min(out.find_first_of(" \t\n", at), out.size());
+    const std::size_t host = out.rfind('@', word);
+    const std::size_t colon = out.find(':', at + 3);
+    if (host != std::string::npos && colon != std::string::npos && colon < host) hide(colon + 1, host);
+  }
+  constexpr std::string_view kName = "password=";
+  for (std::size_t at = out.find(kName); at != std::string::npos; at = out.find(kName, at + kName.size())) {
+    const std::size_t begin = at + kName.size();
+    const bool quoted = begin < out.size() && out[begin] == '\'';
+    hide(begin, std::min(quoted ? out.find('\'', begin + 1) : out.find_first_of("& \t\n", begin), out.size()));
   }
   return out;
 }

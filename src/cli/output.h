@@ -38,8 +38,11 @@ std::string ConfigCheckCommand();
 void Print(std::string_view text);
 void PrintJson(const base::json::value& value);
 
-// Text made safe for a terminal: control characters (escape sequences too) become spaces.
+// Text made safe for a terminal: control characters (escape sequences too), and those that end a line or turn its
+// direction round, become spaces.
 std::string Printable(std::string_view text);
+// Text with the passwords of URLs ("scheme://user:PASSWORD@host") and of "password=.." made asterisks, byte for byte.
+std::string WithoutPasswords(std::string_view text);
 // Cut to so many characters, with "..." when something was cut.
 std::string Shorten(std::string_view text, std::size_t characters);
 // 1234567 as "1,234,567".

@@ -17,6 +17,28 @@ TEST(OutputTest, ControlCharactersNeverReachATerminal) {
   EXPECT_EQ(Printable("Grüße"), "Grüße");
 }
 
+TEST(OutputTest, NothingTurnsALineRoundOrEndsIt) {
+  EXPECT_EQ(Printable("a\u202Eb\u2066c\u2069d\u2028e"), "a   b   c   d   e");
+  EXPECT_EQ(Printable("שלום\u2026 \u2070 \u2019"), "שלום\u2026 \u2070 \u2019");
+  EXPECT_EQ(Printable("\xE2\x80"), "\xE2\x80");
+}
+
+TEST(OutputTest, PasswordsAreHidden) {
+  for (const char* text : {"postgres://ann:secret@db/jobs", "see postgres://ann:secret@db/jobs, and",
+                           "postgres://ann:se@cret@db/jobs", "--db=postgres://ann:se/cret?x@db/jobs",
+                           "postgres://db/jobs?password=secret&user=ann", "host=db password=secret",
+                           "host=db password='sec ret' user=ann", "psql postgres://a:secret@x b://c:secret@d"}) {
+    const std::string hidden = WithoutPasswords(text);
+    EXPECT_EQ(hidden.find("cret"), std::string::npos) << hidden;
+    EXPECT_EQ(hidden.find("sec"), std::string::npos) << hidden;
+    EXPECT_EQ(hidden.size(), std::string_view(text).size());
+  }
+  EXPECT_EQ(WithoutPasswords("postgres://ann:secret@db:5432/jobs?user=b"), "postgres://ann:******@db:5432/jobs?user=b");
+  for (const char* text : {"postgres://ann@db:5432/jobs", "postgres://db:5432/jobs", "./m.db", "a@b:c", ""}) {
+    EXPECT_EQ(WithoutPasswords(text), text);
+  }
+}
+
 TEST(OutputTest, ShortensAtCharacters) {
   EXPECT_EQ(Shorten("Grüße an alle", 8), "Grüße...");
   EXPECT_EQ(Shorten("short", 5), "short");

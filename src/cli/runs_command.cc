@@ -49,7 +49,7 @@ int Show(const Cli& cli, std::int64_t id) {
   }
   for (const char* name : {"id", "pipeline", "generation", "state", "discovery_done", "finals_started", "stage_job",
                            "leader", "epoch", "open", "started_at", "finished_at", "identity"}) {
-    Print(fmt::format("{:<15} {}\n", name, Field(*run, name)));
+    Print(fmt::format("{:<15} {}\n", name, Printable(Field(*run, name))));
   }
   for (const auto& [state, count] : run->at("counts").as_object()) {
     if (count.to_number<std::int64_t>() != 0)

@@ -21,5 +21,17 @@ TEST_F(Fleet, BooksOfAFileAreExactUnderKills) {
   EXPECT_GE(Injected(account, "kill"), 2);
 }
 
+// Exact books say nothing about a fault that was not there.
+TEST_F(Fleet, AFaultThatNeverHappenedIsNoSuccess) {
+  const Ended ended = RunMillrace(
+      folder_.path(), {"stress", "--db", "m.db", "--jobs", "50", "--json", "--fault-every", "1h", "--faults", "kill"});
+  EXPECT_EQ(ended.code, 3) << Describe(ended);
+  EXPECT_NE(ended.err.find("no fault 'kill' happened"), std::string::npos) << Describe(ended);
+  const auto account = base::ParseJson(ended.out);
+  ASSERT_TRUE(account && account->is_object()) << Describe(ended);
+  EXPECT_TRUE(account->at("exact").as_bool());
+  EXPECT_EQ(base::ToJson(account->at("missed_faults")), R"(["kill"])");
+}
+
 }  // namespace
 }  // namespace millrace::tests

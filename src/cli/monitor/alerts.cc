@@ -17,6 +17,13 @@ constexpr std::int64_t kManyCritical = 100;
 constexpr Duration kCriticalTime = std::chrono::minutes(2);
 constexpr Duration kGrowingTime = std::chrono::minutes(5);
 
+// The first of the names, and how many more there are: however many, they take one line.
+std::string Some(std::vector<std::string> names) {
+  const std::string more = names.size() > 3 ? fmt::format(" and {} more", names.size() - 3) : "";
+  names.resize(std::min<std::size_t>(names.size(), 3));
+  return fmt::format("{}{}", fmt::join(names, ", "), more);
+}
+
 void AboutWorkers(const Overview& overview, std::vector<Alert>& out) {
   const bool heard = std::any_of(overview.workers.begin(), overview.workers.end(), [](const Worker& worker) {
     return worker.Present() && worker.heartbeat_age <= kNoWorkerSeconds;
@@ -27,9 +34,7 @@ void AboutWorkers(const Overview& overview, std::vector<Alert>& out) {
     if (worker.state == "silent") silent.push_back(worker.id);
   }
   if (silent.empty()) return;
-  const std::string more = silent.size() > 3 ? fmt::format(" and {} more", silent.size() - 3) : "";
-  silent.resize(std::min<std::size_t>(silent.size(), 3));
-  out.push_back({Severity::kWarning, fmt::format("silent workers: {}{}", fmt::join(silent, ", "), more)});
+  out.push_back({Severity::kWarning, fmt::format("silent workers: {}", Some(std::move(silent)))});
 }
 
 void AboutFailures(const Overview& overview, const History& history, std::vector<Alert>& out) {
@@ -48,10 +53,13 @@ void AboutFailures(const Overview& overview, const History& history, std::vector
 }
 
 void AboutWaiting(const Overview& overview, const History& history, std::vector<Alert>& out) {
+  std::vector<std::string> old;
   for (const Queue& queue : overview.queues) {
-    if (queue.oldest && *queue.oldest > kOldestSeconds && !queue.paused)
-      out.push_back(
-          {Severity::kWarning, fmt::format("the oldest job of queue {} has waited for over an hour", queue.name)});
+    if (queue.oldest && *queue.oldest > kOldestSeconds && !queue.paused) old.push_back(Shorten(queue.name, 40));
+  }
+  if (!old.empty()) {
+    out.push_back({Severity::kWarning,
+                   fmt::format("the oldest job of queue {} has waited for over an hour", Some(std::move(old)))});
   }
   if (history.CriticalAbove(kManyCritical, kCriticalTime)) {
     out.push_back({Severity::kCritical, fmt::format("over {} critical jobs have been waiting for 2 minutes; {} now",

@@ -272,9 +272,20 @@ std::vector<std::string> Draw(const View& view, const Canvas& canvas) {
   std::vector<std::size_t> wanted;
   for (const Grid& grid : sections) wanted.push_back(grid.rows() + 2);  // a blank line and the heading
   const std::size_t room = canvas.height == 0 ? SIZE_MAX : canvas.height - std::min(canvas.height, lines.size());
-  const std::vector<std::size_t> given = ShareLines(wanted, room);
+  std::vector<std::size_t> given = ShareLines(wanted, room);
+  const auto cramped = [&] {
+    for (std::size_t i = 0; i < given.size(); ++i) {
+      if (given[i] < std::min(kLeastRows, wanted[i])) return true;
+    }
+    return false;
+  };
+  // The last ones go, so that the first are there on a screen of any height.
+  while (cramped()) {
+    sections.pop_back();
+    wanted.pop_back();
+    given = ShareLines(wanted, room);
+  }
   for (std::size_t i = 0; i < sections.size(); ++i) {
-    if (given[i] < std::min(kLeastRows, wanted[i])) continue;
     lines.emplace_back();
     const std::vector<Line> part = sections[i].Lines(canvas.width, given[i] - 1);
     lines.insert(lines.end(), part.begin(), part.end());

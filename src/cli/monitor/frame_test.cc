@@ -134,6 +134,29 @@ TEST(FrameTest, ANarrowScreenLosesWhatMattersLeast) {
   for (const std::string& line : lines) EXPECT_LE(Characters(line), 60u) << line;
 }
 
+TEST(FrameTest, ALongNamePushesNoFigureOut) {
+  View view = Busy();
+  view.overview->queues[1].name = std::string(190, 'q');
+  view.overview->workers[1].id = std::string(190, 'w');
+  Canvas canvas;
+  canvas.width = 80;
+  const auto lines = Draw(view, canvas);
+  EXPECT_THAT(lines, Contains(AllOf(StartsWith("qqqqqqqqqqqqqqqqqq"), HasSubstr("q... "), HasSubstr("1,200"))));
+  EXPECT_THAT(lines, Contains(AllOf(StartsWith("wwwwwwwwwwwwwwwwww"), HasSubstr("w...  silent"))));
+  EXPECT_THAT(lines, Contains(AllOf(StartsWith("report"), HasSubstr(" 7 "))));
+  for (const std::string& line : lines) EXPECT_LE(Characters(line), 80u) << line;
+  EXPECT_THAT(Draw(view, {}), Contains(StartsWith(std::string(190, 'q'))));
+}
+
+TEST(FrameTest, TheLastSectionsGoOnAVeryLowScreen) {
+  View view = Busy();
+  Canvas canvas;
+  canvas.height = 10;
+  const auto lines = Draw(view, canvas);
+  EXPECT_THAT(lines, Contains(StartsWith("mail")));
+  EXPECT_THAT(lines, Not(Contains(HasSubstr("timeout"))));
+}
+
 TEST(FrameTest, ALowScreenSaysWhatItLeavesOut) {
   View view = Busy();
   for (int i = 0; i < 50; ++i) view.overview->queues.push_back(QueueOf(fmt::format("q{}", i), 1));

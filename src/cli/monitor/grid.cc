@@ -10,6 +10,7 @@ namespace millrace::cli::monitor {
 namespace {
 
 constexpr std::size_t kGap = 2;
+constexpr std::size_t kLeastName = 20;
 
 bool Begins(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
 
@@ -94,13 +95,31 @@ std::vector<std::size_t> Grid::Fitting(const std::vector<std::size_t>& widths, s
   return shown;
 }
 
+// One long name may take a third of the screen, and what the figures leave: it must not push them out of it.
+std::vector<std::size_t> Grid::Shared(std::vector<std::size_t> widths, std::size_t width) const {
+  if (width == 0) return widths;
+  const std::vector<std::size_t> wanted = widths;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if (!columns_[i].right && columns_[i].rank == 0) widths[i] = std::min(widths[i], std::max(kLeastName, width / 3));
+  }
+  std::size_t taken = 0;
+  for (const std::size_t i : Fitting(widths, width)) taken += widths[i] + (taken == 0 ? 0 : kGap);
+  for (std::size_t i = 0; i < columns_.size() && taken < width; ++i) {
+    const std::size_t more = std::min(wanted[i] - widths[i], width - taken);
+    widths[i] += more;
+    taken += more;
+  }
+  return widths;
+}
+
 std::vector<Line> Grid::Lines(std::size_t width, std::size_t most) const {
-  const std::vector<std::size_t> widths = Widths();
+  const std::vector<std::size_t> widths = Shared(Widths(), width);
   const std::vector<std::size_t> shown = Fitting(widths, width);
   const auto line = [&](const auto& cell_of) {
     Line out;
     for (const std::size_t i : shown) {
-      const Cell cell = cell_of(i);
+      Cell cell = cell_of(i);
+      cell.text = Shorten(cell.text, widths[i]);
       const std::string pad(widths[i] - Characters(cell.text), ' ');
       if (i != shown.front()) out.Add(std::string(kGap, ' '));
       if (columns_[i].right) out.Add(pad);

@@ -48,6 +48,7 @@ class Grid {
  private:
   [[nodiscard]] std::vector<std::size_t> Widths() const;
   [[nodiscard]] std::vector<std::size_t> Fitting(const std::vector<std::size_t>& widths, std::size_t width) const;
+  [[nodiscard]] std::vector<std::size_t> Shared(std::vector<std::size_t> widths, std::size_t width) const;
   std::vector<Column> columns_;
   std::vector<std::vector<Cell>> rows_;
 };

@@ -161,6 +161,10 @@ TEST(AlertTest, TellsOfWaiting) {
   overview.queues[0].oldest = 3601;
   EXPECT_THAT(Texts(Alerts(overview, History())),
               ElementsAre("the oldest job of queue mail has waited for over an hour"));
+  overview.queues.resize(5, overview.queues[0]);
+  EXPECT_THAT(Texts(Alerts(overview, History())),
+              ElementsAre("the oldest job of queue mail, mail, mail and 2 more has waited for over an hour"));
+  overview.queues.resize(1);
   overview.queues[0].paused = true;
   EXPECT_THAT(Alerts(overview, History()), IsEmpty());
   History history;

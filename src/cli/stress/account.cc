@@ -54,11 +54,15 @@ class Settling {
     for (const auto& [id, number] : expected_) {
       if (!seen_.contains(id)) account_.lost.push_back(id);
     }
+    TakeReceipts();
     // Each parent that completed has one child, each child such a parent.
+    for (const auto& [parent, ids] : children_) {
+      if (!parents_.contains(parent)) account_.misjudged.insert(account_.misjudged.end(), ids.begin(), ids.end());
+    }
     for (const auto& [parent, id] : parents_) {
       if (const auto found = children_.find(parent); found == children_.end()) {
         account_.lost.push_back(id);
-      } else if (found->second > 1) {
+      } else if (found->second.size() > 1) {
         account_.duplicates.push_back(id);
       }
     }
@@ -76,7 +80,7 @@ class Settling {
     const auto order = expected_.find(job.id);
     const bool child = job.kind == kChild;
     if (child) {
-      ++children_[-number];
+      children_[-number].push_back(job.id);
       ++account_.children;
     }
     if (child == (order != expected_.end()) || (!child && order->second != number)) {
@@ -98,6 +102,17 @@ class Settling {
     for (const Attempt& attempt : told) ++account_.attempts[attempt.outcome];
     if (!Explained(job, told)) account_.unexplained.push_back(job.id);
     if (books_.rate) TakeStarts(job, told);
+  }
+
+  // Orders are numbered without a gap, so what is missing below the highest that is known was there once.
+  void TakeReceipts() {
+    std::set<std::int64_t> vanished(books_.receipts.vanished().begin(), books_.receipts.vanished().end());
+    std::int64_t highest = books_.receipts.highest();
+    if (!books_.orders.empty()) highest = std::max(highest, books_.orders.rbegin()->first);
+    for (std::int64_t number = 1; number <= highest; ++number) {
+      if (!books_.orders.contains(number)) vanished.insert(number);
+    }
+    account_.vanished.assign(vanished.begin(), vanished.end());
   }
 
   void TakeWrites(const Job& job, const std::vector<const Witness*>& writes) {
@@ -124,7 +139,7 @@ class Settling {
   std::map<JobId, int> seen_;
   std::map<JobId, std::int64_t> expected_;
   std::map<std::int64_t, JobId> parents_;
-  std::map<std::int64_t, int> children_;
+  std::map<std::int64_t, std::vector<JobId>> children_;
 };
 
 }  // namespace

@@ -36,6 +36,8 @@ class AccountTest : public ::testing::Test {
     books_.attempts[102] = {Ended("fatal")};
     books_.attempts[103] = {Ended("failed"), Ended("failed")};
     books_.attempts[104] = {Ended("failed")};
+    books_.receipts.Take(1, 3);
+    books_.receipts.Take(4, 5);
   }
   Books books_;
 };
@@ -63,6 +65,43 @@ TEST_F(AccountTest, AJobThatIsNotThereOrNotFinishedIsLost) {
 TEST_F(AccountTest, AChildThatIsNotThereIsLostWithItsParentsId) {
   books_.jobs.pop_back();
   EXPECT_EQ(Settle(books_).lost, Ids{105});
+}
+
+TEST_F(AccountTest, AnOrderThatWasAcknowledgedAndIsGoneWithItsJobHasVanished) {
+  books_.receipts.Take(6, 7);
+  Account account = Settle(books_);
+  EXPECT_EQ(account.vanished, (std::vector<std::int64_t>{6, 7}));
+  EXPECT_FALSE(account.exact());
+  // Or others took its numbers.
+  books_.receipts = {};
+  books_.receipts.Take(1, 4);
+  books_.receipts.Take(3, 5);
+  account = Settle(books_);
+  EXPECT_EQ(account.vanished, (std::vector<std::int64_t>{3, 4}));
+  EXPECT_FALSE(account.exact());
+}
+
+TEST_F(AccountTest, AnOrderThatWasNotAcknowledgedMayBeThere) {
+  books_.receipts = {};
+  books_.receipts.Take(1, 2);
+  books_.receipts.Take(5, 5);  // the answer to 3 and 4 was lost
+  EXPECT_TRUE(Settle(books_).exact());
+}
+
+TEST_F(AccountTest, AGapInTheOrdersHasVanished) {
+  books_.orders.erase(2);
+  std::erase_if(books_.jobs, [](const Job& job) { return job.id == 102; });
+  EXPECT_EQ(Settle(books_).vanished, std::vector<std::int64_t>{2});
+}
+
+TEST_F(AccountTest, BooksWithoutAJobShowNothing) { EXPECT_FALSE(Settle(Books{}).exact()); }
+
+TEST_F(AccountTest, AChildOfNoParentIsMisjudged) {
+  books_.jobs.push_back(Finished(107, kChild, -1, JobState::kCompleted, 1));
+  books_.witnesses.push_back({-1, 107, 1});
+  const Account account = Settle(books_);
+  EXPECT_EQ(account.misjudged, Ids{107});
+  EXPECT_FALSE(account.exact());
 }
 
 TEST_F(AccountTest, TwoChildrenOfOneParentAreADuplicate) {

@@ -93,6 +93,20 @@ void Faults::Fail(std::string what) {
   ++failures_[std::move(what)];
 }
 
+void Faults::Happened(Fault fault) {
+  const std::lock_guard lock(mutex_);
+  happened_.insert(fault);
+}
+
+std::vector<Fault> Faults::missed() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Fault> missed;
+  for (const Fault fault : options_.faults) {
+    if (!happened_.contains(fault)) missed.push_back(fault);
+  }
+  return missed;
+}
+
 // A random connection of the run's own, of a worker or of the one who orders.
 bool Faults::TerminateBackend() {
   static const std::string kTerminate =
@@ -110,14 +124,17 @@ bool Faults::TerminateBackend() {
 }
 
 // The user's own command, given for this.
-void Faults::Shell(const char* flag, const std::string& command) {
+bool Faults::Shell(const char* flag, const std::string& command) {
   const int status = std::system(command.c_str());  // NOLINT(cert-env33-c,concurrency-mt-unsafe)
-  if (status == 0) return;
+  if (status == 0) return true;
   Fail(WIFEXITED(status) ? fmt::format("the command of {} ended with status {}", flag, WEXITSTATUS(status))
                          : fmt::format("the command of {} could not be run to its end", flag));
+  return false;
 }
 
-void Faults::Restart() { Shell("--restart-command", options_.restart_command); }
+void Faults::Restart() {
+  if (Shell("--restart-command", options_.restart_command)) Happened(Fault::kRestart);
+}
 
 // Takes every connection that the server has left, and each that becomes free, for as long as the fault lasts.
 void Faults::FillConnections(const std::stop_token& stop) {
@@ -139,15 +156,16 @@ void Faults::FillConnections(const std::stop_token& stop) {
       return Fail("the server could not be filled: " + connection.error().message);
     }
     if (!until) until = std::chrono::steady_clock::now() + Length(options_);
+    Happened(Fault::kConnections);
     most_idle_connections_ = std::max<int>(most_idle_connections_, static_cast<int>(idle.size()));
     SleepUnless(stop, std::chrono::milliseconds(100));
   }
 }
 
 void Faults::Cut(const std::stop_token& stop) {
-  Shell("--cut-command", options_.cut_command);
+  if (Shell("--cut-command", options_.cut_command)) Happened(Fault::kNetwork);
   SleepUnless(stop, Length(options_));
-  Shell("--mend-command", options_.mend_command);
+  (void)Shell("--mend-command", options_.mend_command);
 }
 
 bool Faults::Begin(Fault fault) {
@@ -193,7 +211,9 @@ void Faults::Tick(double now) {
     if (timer.next < 0) timer.next = now + timer.every;
     if (now < timer.next) continue;
     timer.next = now + timer.every;
-    if (Inject(timer.fault)) injected_.push_back({timer.fault, now});
+    if (!Inject(timer.fault)) continue;
+    injected_.push_back({timer.fault, now});
+    if (!Lasts(timer.fault)) Happened(timer.fault);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -39,6 +40,8 @@ class Faults {
   [[nodiscard]] bool under_way() const;
   // What went wrong with the faults themselves, each once: a command that failed, a server with room for more.
   [[nodiscard]] std::vector<std::string> failures() const;
+  // The kinds that were asked for and of which not one happened: the load was over before, or their commands failed.
+  [[nodiscard]] std::vector<Fault> missed() const;
   // The most connections that filled the server.
   [[nodiscard]] int most_idle_connections() const { return most_idle_connections_; }
 
@@ -63,8 +66,9 @@ class Faults {
   void Restart();
   void FillConnections(const std::stop_token& stop);
   void Cut(const std::stop_token& stop);
-  void Shell(const char* flag, const std::string& command);
+  bool Shell(const char* flag, const std::string& command);
   void Fail(std::string what);
+  void Happened(Fault fault);
 
   const Options& options_;
   Fleet& fleet_;
@@ -75,6 +79,7 @@ class Faults {
   std::atomic<int> most_idle_connections_ = 0;
   mutable std::mutex mutex_;
   std::map<std::string, int> failures_;
+  std::set<Fault> happened_;
   std::map<Fault, Spell> spells_;  // last: their threads use the rest
 };
 

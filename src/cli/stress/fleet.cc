@@ -65,6 +65,7 @@ void Fleet::Understand(const std::string& line) {
   words >> what;
   if (what == "refused") ++told_.refused;
   if (std::int64_t number = 0; what == "broken" && words >> number) told_.broken.push_back(number);
+  if (std::int64_t first = 0, last = 0; what == "ordered" && words >> first >> last) told_.receipts.Take(first, last);
   if (Standing standing; what == "standing" && words >> standing.finished >> standing.open >> standing.all_ordered)
     told_.standing = standing;
 }

@@ -19,6 +19,7 @@ struct Told {
   std::int64_t refused = 0;  // writes that came after their lease was gone
   std::vector<std::int64_t> broken;
   std::optional<Standing> standing;  // SQLite: the latest
+  Receipts receipts;                 // SQLite: of the orders of all processes so far
 };
 
 // One thread only. Destroying it kills what still runs. The processes also die with their parent.

@@ -93,10 +93,13 @@ void OrderBeside(Client& client, const Options& options, const Ledger& ledger, D
   std::stop_source loaded;
   if (time.count() <= 0) loaded.request_stop();
   const auto until = std::chrono::steady_clock::now() + time;
-  Load load(client, options, ledger, [&](const Standing& standing) {
-    Tell(fmt::format("standing {} {} {}\n", standing.finished, standing.open, standing.all_ordered ? 1 : 0));
-    if (std::chrono::steady_clock::now() >= until) loaded.request_stop();
-  });
+  Load load(
+      client, options, ledger,
+      [&](const Standing& standing) {
+        Tell(fmt::format("standing {} {} {}\n", standing.finished, standing.open, standing.all_ordered ? 1 : 0));
+        if (std::chrono::steady_clock::now() >= until) loaded.request_stop();
+      },
+      [](std::int64_t first, std::int64_t last) { Tell(fmt::format("ordered {} {}\n", first, last)); });
   load.Run(loaded.get_token(), stop);
   for (const std::int64_t number : load.broken()) Tell(fmt::format("broken {}\n", number));
 }

@@ -87,15 +87,26 @@ Result<Standing> ReadStanding(Client& client, const std::string& queue) {
   return standing;
 }
 
-Load::Load(Client& client, const Options& options, const Ledger& ledger, std::function<void(const Standing&)> standing)
-    : client_(client), options_(options), ledger_(ledger), told_(std::move(standing)) {}
+void Receipts::Take(std::int64_t first, std::int64_t last) {
+  for (std::int64_t number = first; number <= highest_; ++number) vanished_.push_back(number);
+  highest_ = last;
+}
+
+Load::Load(Client& client, const Options& options, const Ledger& ledger, std::function<void(const Standing&)> standing,
+           std::function<void(std::int64_t, std::int64_t)> ordered)
+    : client_(client),
+      options_(options),
+      ledger_(ledger),
+      told_(std::move(standing)),
+      acknowledged_(std::move(ordered)) {}
 
 Result<void> Load::OrderBatch(std::int64_t most) {
   std::vector<std::int64_t> broken;
+  std::int64_t highest = 0;
   MILLRACE_TRY(client_.transaction([&](Transaction& transaction) -> Result<void> {
     broken.clear();
     // A commit whose answer was lost shows here: numbers go on behind what is there.
-    MILLRACE_ASSIGN(const std::int64_t highest, ledger_.Ordered(transaction.sql()));
+    MILLRACE_ASSIGN(highest, ledger_.Ordered(transaction.sql()));
     if (options_.jobs > 0) most = std::min(most, options_.jobs - highest);
     all_ordered_ = most <= 0;
     if (all_ordered_) return {};
@@ -118,6 +129,7 @@ Result<void> Load::OrderBatch(std::int64_t most) {
     }
     return ledger_.Order(transaction.sql(), orders);
   }));
+  if (most > 0) acknowledged_(highest + 1, highest + most);
   ordered_ += std::max<std::int64_t>(most, 0);
   broken_.insert(broken_.end(), broken.begin(), broken.end());
   return {};
@@ -146,7 +158,9 @@ void Load::Run(const std::stop_token& stop_load, const std::stop_token& stop) {
     const std::int64_t wanted = stop_load.stop_requested() || all_ordered_ ? 0 : Wanted(seconds);
     if (wanted > 0) {
       // A failure is one of the run's own faults: the next batch begins where the ledger ends.
-      if (OrderBatch(wanted) && !all_ordered_) {
+      const auto ordered = OrderBatch(wanted);
+      trouble_ = ordered ? "" : ordered.error().message;
+      if (ordered && !all_ordered_) {
         standing_.open += wanted;
         continue;
       }

@@ -39,6 +39,7 @@ std::string Recovered(const FaultReport& report) {
 }
 
 void PrintFaults(const Findings& findings) {
+  for (const std::string& failure : findings.failed_faults) PrintWarning(failure);
   if (findings.faults.empty()) return;
   Table table({"fault", "times", "back to full rate: median / worst", "not before the next"});
   table.AlignRight({1, 3});
@@ -49,7 +50,6 @@ void PrintFaults(const Findings& findings) {
   table.Print();
   if (findings.most_idle_connections > 0)
     Print(fmt::format("idle connections that filled the server: {}\n", findings.most_idle_connections));
-  for (const std::string& failure : findings.failed_faults) PrintWarning(failure);
 }
 
 }  // namespace
@@ -72,6 +72,8 @@ base::json::object ToJson(const Options& options, const Findings& findings) {
   const Account& account = findings.account;
   base::json::object attempts;
   for (const auto& [outcome, count] : account.attempts) attempts[outcome] = count;
+  base::json::array missed;
+  for (const Fault fault : findings.missed_faults) missed.emplace_back(FaultName(fault));
   base::json::object faults;
   for (const auto& [fault, report] : findings.faults) {
     faults[FaultName(fault)] = {{"injected", report.injected},
@@ -87,6 +89,7 @@ base::json::object ToJson(const Options& options, const Findings& findings) {
           {"completed", account.completed},
           {"dead", account.dead},
           {"lost", Ids(account.lost)},
+          {"vanished", Ids(account.vanished)},
           {"duplicates", Ids(account.duplicates)},
           {"unwitnessed", Ids(account.unwitnessed)},
           {"misjudged", Ids(account.misjudged)},
@@ -102,6 +105,7 @@ base::json::object ToJson(const Options& options, const Findings& findings) {
           {"late_writes", {{"tried", Tried(findings)}, {"refused", findings.refused}}},
           {"faults", std::move(faults)},
           {"failed_faults", base::json::array(findings.failed_faults.begin(), findings.failed_faults.end())},
+          {"missed_faults", std::move(missed)},
           {"most_idle_connections", findings.most_idle_connections},
           {"full_jobs_per_second", findings.full_rate},
           {"jobs_per_second", findings.rate},
@@ -120,6 +124,8 @@ void PrintFindings(const Options& options, const Findings& findings) {
   table.Add({"completed", Grouped(account.completed), ""});
   table.Add({"dead, as they should be", Grouped(account.dead), ""});
   table.Add({"lost", count(account.lost.size()), ShownIds(account.lost)});
+  table.Add({"acknowledged, then not there", count(account.vanished.size()),
+             account.vanished.empty() ? "" : "orders " + ShownIds(account.vanished)});
   table.Add({"counted or done twice", count(account.duplicates.size()), ShownIds(account.duplicates)});
   table.Add({"finished but not done", count(account.unwitnessed.size()), ShownIds(account.unwitnessed)});
   table.Add({"in a wrong state", count(account.misjudged.size()), ShownIds(account.misjudged)});

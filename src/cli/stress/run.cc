@@ -64,7 +64,9 @@ class Run {
     MILLRACE_TRY(ledger_.Make(*books_));
     MILLRACE_ASSIGN(orders_, Client::open(options_.storage));
     begun_ = Clock::now();
-    load_.emplace(*orders_, options_, ledger_, [](const Standing&) {});
+    load_.emplace(
+        *orders_, options_, ledger_, [](const Standing&) {},
+        [this](std::int64_t first, std::int64_t last) { receipts_.Take(first, last); });
     producer_ = std::jthread([this](const std::stop_token& stop) { load_->Run(stop, stop); });
     return {};
   }
@@ -138,6 +140,7 @@ class Run {
     while (true) {
       auto read = ReadAll();
       if (read) {
+        read->receipts = options_.postgres ? receipts_ : fleet_.told().receipts;
         findings_.account = stress::Settle(*read);
         break;
       }
@@ -145,6 +148,7 @@ class Run {
       std::this_thread::sleep_for(std::chrono::milliseconds(500));
     }
     if (load_) fleet_broken_ = load_->broken();
+    if (load_) findings_.trouble = load_->trouble();
     for (const std::int64_t number : fleet_.told().broken) fleet_broken_.push_back(number);
     findings_.account.broken_unique = fleet_broken_;
     if (findings_.account.exact()) MILLRACE_TRY(ledger_.Drop(*books_));
@@ -163,6 +167,7 @@ class Run {
     findings_.rate = recovery_.Rate(0, findings_.load_seconds);
     findings_.refused = fleet_.told().refused;
     findings_.failed_faults = faults.failures();
+    findings_.missed_faults = faults.missed();
     findings_.most_idle_connections = faults.most_idle_connections();
     const auto& injected = faults.injected();
     for (std::size_t i = 0; i < injected.size(); ++i) {
@@ -187,6 +192,7 @@ class Run {
   Findings findings_;
   Clock::time_point begun_ = Clock::now();
   std::optional<Client> books_, orders_;
+  Receipts receipts_;  // the producer's until it ends
   std::optional<Load> load_;
   Fleet fleet_;
   Recovery recovery_;

@@ -28,7 +28,9 @@ struct Findings {
   double load_seconds = 0, drain_seconds = 0;
   std::int64_t refused = 0;                // writes that came after their lease was gone, and were refused
   std::vector<std::string> failed_faults;  // a command that failed, a server that was not filled
+  std::vector<Fault> missed_faults;        // asked for, and not one of them happened
   int most_idle_connections = 0;           // that filled it
+  std::string trouble;                     // why the last orders failed, if they did
   bool interrupted = false;
 };
 

@@ -95,6 +95,17 @@ tl::unexpected<Error> Unreadable(std::string_view what) {
                   "in it with every special character percent-encoded ('/' as %2F, '@' as %40)");
 }
 
+// libpq ends the user and password at the first '@' and the host at the first '/': with one of them plain in a password
+// the rest of it would be taken for a host or a database, and shown as such.
+bool HasStrayAt(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return false;
+  std::string_view place = url.substr(scheme + 3);
+  place = place.substr(0, place.find('?'));
+  const std::size_t at = place.find('@');
+  return at != std::string_view::npos && (place.find('@', at + 1) != std::string_view::npos || place.find('/') < at);
+}
+
 // libpq quotes what it could not read; only these of its complaints cannot quote a password.
 std::string SafeComplaint(std::string_view complaint) {
   if (complaint.find("URI query parameter") != std::string_view::npos) {
@@ -142,6 +153,9 @@ Result<Target> ParseUrl(std::string_view text) {
   }
   std::string plain(text);
   if (text.starts_with(kJdbc)) plain = JdbcToLibpq(text.substr(kJdbc.size()));
+
+  if (!BeginsWithKeyword(text) && HasStrayAt(plain))
+    return Unreadable("it has an '@' that is not the one before the host");
 
   char* complaint = nullptr;
   const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> options(

@@ -66,8 +66,9 @@ TEST(PostgresUrl, WhatCannotBeReadIsRefusedWithoutShowingAPassword) {
   EXPECT_THAT(Complaint("./jobs.db"), HasSubstr("does not begin with postgresql://"));
   EXPECT_THAT(Complaint("postgresql://db/x?nonsense=1"), HasSubstr("'nonsense'"));
   for (const char* text :
-       {"postgresql://ann:hidden/x@db/jobs", "postgresql://ann:hidden%zz@db/jobs", "postgresql://ann:hidden%@db/jobs",
-        "host=db password='hidden", "postgresql://db/jobs?password=hidden&x", "host=db hidden",
+       {"postgresql://ann:s@hidden@db/jobs", "postgresql://ann:5/hidden@db/jobs", "postgresql://ann:hidden/x@db/jobs",
+        "postgresql://ann:hidden%zz@db/jobs", "postgresql://ann:hidden%@db/jobs", "host=db password='hidden",
+        "postgresql://db/jobs?password=hidden&x", "host=db hidden",
         "jdbc:postgresql://db/jobs?user=ann&password=%hidden"}) {
     const std::string message = Complaint(text);
     EXPECT_THAT(message, Not(HasSubstr("hidden"))) << text;
