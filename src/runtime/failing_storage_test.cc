@@ -66,6 +66,7 @@ class FailingStorageTest : public ::testing::Test {
     options.url = dir_.file("test.db");
     storage_ = std::make_shared<FailingStorage>(storage::OpenStorage(options).value(), [this](storage::Method method) {
       if (method == storage::Method::kReportAndClaim && hangs_) hang_.acquire();
+      if (method == storage::Method::kDeleteOld) retention_.release();
     });
     client_.emplace(Client(std::make_shared<Client::Impl>(Client::Impl{storage_, options})));
     options_.concurrency = 2;
@@ -82,6 +83,7 @@ class FailingStorageTest : public ::testing::Test {
   base::TestDir dir_;
   std::atomic<bool> hangs_ = false;
   std::counting_semaphore<> hang_{0};
+  std::counting_semaphore<> retention_{0};
   std::shared_ptr<FailingStorage> storage_;
   std::optional<Client> client_;
   WorkerOptions options_;
@@ -254,6 +256,28 @@ TEST_F(FailingStorageTest, ALeadershipIsResignedBeforeTheWorkerSaysThatItStopped
   EXPECT_EQ(worker.run().value(), 0);
   EXPECT_EQ(leaders, 1U);
   EXPECT_TRUE(storage_->Leaders().value().empty());
+}
+
+// On PostgreSQL history's partitions of the next days are made then.
+TEST_F(FailingStorageTest, AHistoryKeptForEverIsLookedAfterAndKept) {
+  const JobId kept = Enqueue("fine");
+  options_.max_jobs = 1;
+  {
+    Worker worker(*client_, options_);
+    worker.handle_raw("fine", [](Context&) { return Outcome::done(); });
+    EXPECT_EQ(worker.run().value(), 0);
+  }
+  while (retention_.try_acquire()) {
+  }
+  options_.history_retention = Duration(0);
+  Enqueue("waits");
+  Worker worker(*client_, options_);
+  worker.handle_raw("waits", [&](Context&) {
+    EXPECT_TRUE(retention_.try_acquire_for(seconds(10)));
+    return Outcome::done();
+  });
+  EXPECT_EQ(worker.run().value(), 0);
+  EXPECT_EQ(Get(kept).state, JobState::kCompleted);
 }
 
 }  // namespace

@@ -39,8 +39,10 @@ void Maintenance::Rescue(const storage::Leadership& as) {
 
 void Maintenance::Retain(const storage::Leadership& as) {
   const auto now = storage_.Now();
-  if (!now || options_.history_retention.count() <= 0) return;
-  const auto deleted = storage_.DeleteFinished(*now - options_.history_retention, kMostDeletedAtOnce, as);
+  if (!now) return;
+  // What is kept for ever needs its place made all the same.
+  const int most = options_.history_retention.count() > 0 ? kMostDeletedAtOnce : 0;
+  const auto deleted = storage_.DeleteFinished(*now - options_.history_retention, most, as);
   if (!deleted) Failed("Deleting old history failed", deleted.error());
 }
 

@@ -330,7 +330,8 @@ class Storage {
                                                 std::span<const NewJob> jobs) = 0;
 
   virtual Result<WorkerRef> RegisterWorker(const WorkerInfo& info) = 0;
-  // With a campaign, what Lead would answer comes with it, in the same round trip.
+  // With a campaign, what Lead would answer comes with it, in the same round trip. Progress of a job that another
+  // transaction keeps locked is not waited for long and may not be told.
   virtual Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state,
                                            std::span<const JobProgress> progress, const Campaign& campaign) = 0;
   Result<HeartbeatReply> Heartbeat(const WorkerRef& worker, WorkerState state, std::span<const JobProgress> progress) {
@@ -367,7 +368,8 @@ class Storage {
   virtual Result<std::vector<JobId>> RetryDead(const JobFilter& filter) = 0;
   // How many of these there are whose time is before `before`. Changes nothing.
   virtual Result<std::int64_t> CountOld(Old what, Time before) = 0;
-  // Deletes up to `limit` of them, in short transactions, and tells how many. `as`: see Rescue.
+  // Deletes up to `limit` of them, in short transactions, and tells how many. `as`: see Rescue. Of finished jobs it also
+  // makes the place that those of the next days go to, whatever the limit.
   virtual Result<std::int64_t> DeleteOld(Old what, Time before, int limit, const Leadership& as) = 0;
   Result<std::int64_t> DeleteOld(Old what, Time before, int limit) { return DeleteOld(what, before, limit, {}); }
   Result<std::int64_t> PurgeDead(Time before) {

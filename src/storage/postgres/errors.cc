@@ -36,7 +36,7 @@ ErrorCode CodeOf(std::string_view state) {
   if (state == "3D000") return ErrorCode::kNotFound;
   if (state == "25006") return ErrorCode::kReadOnly;
   if (state == "53100") return ErrorCode::kDiskFull;
-  if (state == "53200" || state == "53400" || state.starts_with("54")) return ErrorCode::kLimitExceeded;
+  if (state == "53400" || state.starts_with("54")) return ErrorCode::kLimitExceeded;
   if (state == "57014") return ErrorCode::kTimeout;
   if (state == "0A000") return ErrorCode::kUnsupported;
   if (state == "25P02") return ErrorCode::kConflict;  // a statement failed earlier in this transaction
@@ -54,7 +54,8 @@ ErrorCode CodeOf(std::string_view state) {
 // What to do about it; empty when the server's message says all there is.
 std::string Advice(std::string_view state, std::string_view message, const Endpoint& at) {
   if (state == "28P01" || state == "28000") {
-    return "check storage.password, the user in storage.url and the server's pg_hba.conf; `millrace config show` tells "
+    return "check DB_PASSWORD or what else storage.password comes from, the user in storage.url and the server's "
+           "pg_hba.conf; `millrace config show` tells "
            "what is in effect";
   }
   if (state == "42501" && message.find("for database") != std::string_view::npos) {
@@ -63,7 +64,8 @@ std::string Advice(std::string_view state, std::string_view message, const Endpo
   }
   if (state == "42501") {
     return "as the schema's owner run `psql -c 'GRANT millrace_worker TO " + at.user +
-           "'` (the role has the schema's name before _worker); `millrace migrate up` makes that role";
+           "'` (millrace_reader is enough to look; roles have the schema's name before _worker and _reader); `millrace "
+           "migrate up` makes them";
   }
   if (state == "3F000" || state == "42P01" || state == "42883") {
     return "the schema is missing or too old: run `millrace migrate up --db postgresql://" + at.Place() + "`";
@@ -138,7 +140,7 @@ PgError TranslateConnectFailure(std::string_view message, const Endpoint& at) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   if (text.find("no password supplied") != std::string::npos) {
     return {{ErrorCode::kPermission, "cannot connect: " + at.Server() + " wants a password for user '" + at.user +
-                                         "' and none was given; set storage.password"},
+                                         "' and none was given; set DB_PASSWORD, or storage.password_file"},
             "28P01"};
   }
   return {{ErrorCode::kDatabaseUnavailable, "cannot connect to PostgreSQL at " + at.Place() + ": " + text +

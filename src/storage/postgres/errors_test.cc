@@ -36,7 +36,7 @@ TEST(PostgresErrors, EachStateHasItsCode) {
       Case{"42883", ErrorCode::kSchemaOld},
       Case{"25006", ErrorCode::kReadOnly},
       Case{"53100", ErrorCode::kDiskFull},
-      Case{"53200", ErrorCode::kLimitExceeded},
+      Case{"53200", ErrorCode::kDatabaseUnavailable},
       Case{"57014", ErrorCode::kTimeout},
       Case{"22001", ErrorCode::kInvalidArgument},
       Case{"23505", ErrorCode::kInvalidArgument},

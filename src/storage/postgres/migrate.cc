@@ -59,6 +59,10 @@ Result<void> InTransaction(Connection& connection, const std::function<Result<vo
 Result<void> TakeTurn(Connection& connection, std::string_view schema) {
   MILLRACE_TRY(connection.Run({"migrate_lock", "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"},
                               Params().Text(fmt::format("{} migrate", schema))));
+  return {};
+}
+
+Result<void> MakeRecord(Connection& connection, std::string_view schema) {
   return connection.Script(
       fmt::format("SET LOCAL client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS {0};"
                   "CREATE TABLE IF NOT EXISTS {0}.schema_migration (number int PRIMARY KEY, name text NOT NULL,"
@@ -100,6 +104,7 @@ Result<void> MigrateUp(Connection& connection, std::string_view schema, int targ
   MILLRACE_TRY(CheckSchemaName(schema));
   return InTransaction(connection, [&]() -> Result<void> {
     MILLRACE_TRY(TakeTurn(connection, schema));
+    MILLRACE_TRY(MakeRecord(connection, schema));
     MILLRACE_ASSIGN(const std::vector<MigrationStatus> status, ReadMigrations(connection, schema));
     MILLRACE_TRY(CheckNoneNewer(status, schema));
     for (const MigrationStatus& one : status) {
@@ -119,6 +124,7 @@ Result<void> MigrateUp(Connection& connection, std::string_view schema, int targ
 Result<void> MigrateDown(Connection& connection, std::string_view schema, int target) {
   MILLRACE_TRY(CheckSchemaName(schema));
   return InTransaction(connection, [&]() -> Result<void> {
+    MILLRACE_TRY(TakeTurn(connection, schema));
     MILLRACE_ASSIGN(const std::vector<MigrationStatus> status, ReadMigrations(connection, schema));
     for (auto one = status.rbegin(); one != status.rend(); ++one) {
       if (!one->applied || one->number <= target) continue;
@@ -169,6 +175,7 @@ Result<void> ValidateSchema(Connection& connection, std::string_view schema) {
   MILLRACE_TRY(connection.Begin());
   auto expected = [&]() -> Result<std::string> {
     MILLRACE_TRY(TakeTurn(connection, kFresh));
+    MILLRACE_TRY(MakeRecord(connection, kFresh));
     for (const Migration& migration : kMigrations) MILLRACE_TRY(connection.Script(WithSchema(migration.up, kFresh)));
     for (const std::string_view functions : kFunctions) {
       if (functions == functions::k99Roles) continue;  // roles outlive schemas

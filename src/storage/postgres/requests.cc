@@ -8,7 +8,9 @@
 namespace millrace::storage::postgres {
 namespace {
 
-constexpr int kPiece = 1000;  // jobs per transaction, so that workers get their turns
+// Jobs per transaction, so that workers get their turns, it ends within the time a statement has, and its locks (one
+// for each partition) have room in the server.
+constexpr int kPiece = 1000;
 
 // The filter's states that are also in `allowed`; empty when none is.
 std::vector<JobState> Allowed(const JobFilter& filter, std::initializer_list<JobState> allowed) {
@@ -41,7 +43,15 @@ Result<std::vector<JobId>> Driver::Cancel(const JobFilter& given) {
   if (filter.states.empty()) return std::vector<JobId>();
   MILLRACE_ASSIGN(const std::vector<Job> jobs, ListJobs(filter));
   if (jobs.empty()) return std::vector<JobId>();
-  MILLRACE_ASSIGN(std::vector<JobId> cancelled, CancelIds(IdsOf(jobs)));
+  const std::vector<JobId> ids = IdsOf(jobs);
+  // The newest first: what waits goes before what it waits for, and is not let go by its end.
+  std::vector<JobId> cancelled;
+  for (std::size_t end = ids.size(); end > 0; end -= std::min<std::size_t>(kPiece, end)) {
+    const auto piece = std::min<std::size_t>(kPiece, end);
+    const auto last = ids.begin() + static_cast<std::ptrdiff_t>(end);
+    MILLRACE_ASSIGN(const std::vector<JobId> some, CancelIds({last - static_cast<std::ptrdiff_t>(piece), last}));
+    cancelled.insert(cancelled.begin(), some.begin(), some.end());
+  }
   // Of any run: jobs elsewhere may have been waiting for these.
   MILLRACE_TRY(Run(statements_.advance_all_runs, Params()));
   return cancelled;

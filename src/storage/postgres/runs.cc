@@ -9,6 +9,8 @@
 namespace millrace::storage::postgres {
 namespace {
 
+constexpr int kPiece = 1000;  // jobs per transaction: see requests.cc
+
 // A job template as insert_stage reads it.
 base::json::object ToObject(const NewJob& job) {
   base::json::object object = {{"kind", job.kind},
@@ -88,7 +90,10 @@ Result<std::vector<RunRow>> Driver::ListRuns(int limit) { return ReadRuns(0, lim
 
 Result<void> Driver::CancelRun(RunId id) {
   MILLRACE_TRY(Run(statements_.cancel_run, Params().Int(id)));
-  MILLRACE_TRY(Run(statements_.cancel_open_jobs, Params().Int(id)));
+  for (std::int64_t found = kPiece; found == kPiece;) {
+    MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.cancel_open_jobs, Params().Int(id).Int4(kPiece)));
+    found = rows.row(0).integer(0);
+  }
   MILLRACE_TRY(Run(statements_.advance_all_runs, Params()));  // jobs of others may have been waiting for these
   return {};
 }

@@ -10,8 +10,14 @@ CREATE OR REPLACE FUNCTION @schema@.announce_partitions(queues text[], prioritie
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
-  PERFORM pg_advisory_xact_lock_shared(lock)
-  FROM (SELECT DISTINCT partition_lock(k) AS lock FROM unnest(keys) AS k ORDER BY 1) AS locks;
+  -- Of all transactions together the server has room for some thousands of locks. So for very many keys, one lock that
+  -- stands for all keys: see advance_lane.
+  IF (SELECT count(DISTINCT k) FROM unnest(keys) AS k) > 1000 THEN
+    PERFORM pg_advisory_xact_lock(hashtextextended('@schema@ partitions', 0));
+  ELSE
+    PERFORM pg_advisory_xact_lock_shared(lock)
+    FROM (SELECT DISTINCT partition_lock(k) AS lock FROM unnest(keys) AS k ORDER BY 1) AS locks;
+  END IF;
   INSERT INTO partition (key)
   SELECT DISTINCT k FROM unnest(keys) AS k ORDER BY 1 ON CONFLICT DO NOTHING;
   INSERT INTO partition_lane (queue, priority, key, run_at, job)

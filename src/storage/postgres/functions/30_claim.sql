@@ -236,6 +236,7 @@ LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off
 DECLARE
   first record;
 BEGIN
+  IF NOT pg_try_advisory_xact_lock_shared(hashtextextended('@schema@ partitions', 0)) THEN RETURN; END IF;
   IF NOT pg_try_advisory_xact_lock(partition_lock(of_key)) THEN RETURN; END IF;
   -- A statement after the lock: it sees all that producers of the key have committed.
   SELECT j.run_at, j.id INTO first FROM job AS j

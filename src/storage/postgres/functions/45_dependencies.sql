@@ -138,9 +138,13 @@ BEGIN
   INTO ended FROM unnest(done, done_states) AS f (id, state) WHERE f.state >= 5;
   PERFORM lock_dependents(ended.ids, ended.states);
   WHILE cardinality(ended.ids) > 0 LOOP
-    WITH closed AS (
-      DELETE FROM dependency AS d USING unnest(ended.ids, ended.states) AS f (id, state) WHERE d.needs = f.id
-      RETURNING d.job, d.needs, f.state
+    -- A join of the two could be planned as a walk through the whole table for each job that ended.
+    WITH closed AS MATERIALIZED (
+      SELECT d.tid, d.job, f.id AS needs, f.state
+      FROM unnest(ended.ids, ended.states) AS f (id, state),
+      LATERAL (SELECT ctid AS tid, job FROM dependency WHERE needs = f.id OFFSET 0) AS d
+    ), gone AS (
+      DELETE FROM dependency WHERE ctid = ANY (ARRAY(SELECT tid FROM closed))
     ), counted AS MATERIALIZED (
       SELECT job, count(*) AS n, min(needs) FILTER (WHERE state <> 5) AS failed FROM closed GROUP BY job
     ), told AS (

@@ -14,24 +14,28 @@ $$;
 
 -- Starts the next final stage of each run whose discovery is done and that has nothing open, or completes it. Called after
 -- the commit that may have emptied it, by whoever made that commit, and by maintenance should that one have died: the
--- run's row is locked, so of all who call, one acts.
+-- run's row is locked, so of all who call, one acts. A run that another transaction keeps for longer (somebody's that
+-- enqueues in it and stays open) is left to maintenance: neither the caller nor other runs wait for it.
 CREATE OR REPLACE FUNCTION @schema@.advance_runs(ids bigint[]) RETURNS void
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET lock_timeout = '500ms' AS $$
 DECLARE
   of_run bigint;
   r run;
 BEGIN
-  FOREACH of_run IN ARRAY ids LOOP
-    SELECT * INTO r FROM run WHERE id = of_run FOR UPDATE;
-    -- A final stage may turn out to be a duplicate: then the next one's turn has come.
-    WHILE r.state = 0 AND r.discovery_done AND run_open(of_run) = 0 LOOP
-      IF r.finals_started < json_array_length(r.finals) THEN
-        UPDATE run SET finals_started = finals_started + 1, stage_job = insert_stage(of_run, r.finals -> r.finals_started)
-        WHERE id = of_run RETURNING * INTO r;
-      ELSE
-        UPDATE run SET state = 1, finished_at = clock() WHERE id = of_run RETURNING * INTO r;
-      END IF;
-    END LOOP;
+  FOR of_run IN SELECT DISTINCT i FROM unnest(ids) AS i ORDER BY i LOOP
+    BEGIN
+      SELECT * INTO r FROM run WHERE id = of_run FOR UPDATE;
+      -- A final stage may turn out to be a duplicate: then the next one's turn has come.
+      WHILE r.state = 0 AND r.discovery_done AND run_open(of_run) = 0 LOOP
+        IF r.finals_started < json_array_length(r.finals) THEN
+          UPDATE run SET finals_started = finals_started + 1, stage_job = insert_stage(of_run, r.finals -> r.finals_started)
+          WHERE id = of_run RETURNING * INTO r;
+        ELSE
+          UPDATE run SET state = 1, finished_at = clock() WHERE id = of_run RETURNING * INTO r;
+        END IF;
+      END LOOP;
+    EXCEPTION WHEN lock_not_available THEN NULL;
+    END;
   END LOOP;
 END $$;
 

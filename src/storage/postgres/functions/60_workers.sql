@@ -22,18 +22,26 @@ CREATE OR REPLACE FUNCTION @schema@.heartbeat(worker_id text, of_incarnation big
                                               attempts int[], tokens bigint[], fractions float8[], messages text[])
 RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  patience text := current_setting('lock_timeout');
 BEGIN
   UPDATE worker SET last_heartbeat = clock(), state = of_state
   WHERE incarnation = of_incarnation AND id = worker_id AND state <> 2 AND NOT superseded;
   IF NOT FOUND THEN RETURN NULL; END IF;
   IF cardinality(ids) > 0 THEN
-    PERFORM FROM lease WHERE token = ANY (tokens) ORDER BY token FOR UPDATE; -- see end_attempts
-    UPDATE job AS j SET progress = f.fraction, progress_message = f.message
-    FROM (SELECT r.fraction, r.message, j.tid
-          FROM unnest(ids, attempts, tokens, fractions, messages) AS r (id, attempt, token, fraction, message),
-          LATERAL (SELECT j.ctid AS tid FROM job AS j WHERE j.id = r.id AND j.attempt = r.attempt AND j.token = r.token
-                     AND j.incarnation = of_incarnation AND j.state = 3 OFFSET 0) AS j) AS f
-    WHERE j.ctid = f.tid;
+    -- Whoever keeps a lease's row for longer must not make this worker look dead: then this step of progress is untold.
+    BEGIN
+      PERFORM set_config('lock_timeout', '500ms', true);
+      PERFORM FROM lease WHERE token = ANY (tokens) ORDER BY token FOR UPDATE; -- see end_attempts
+      UPDATE job AS j SET progress = f.fraction, progress_message = f.message
+      FROM (SELECT r.fraction, r.message, j.tid
+            FROM unnest(ids, attempts, tokens, fractions, messages) AS r (id, attempt, token, fraction, message),
+            LATERAL (SELECT j.ctid AS tid FROM job AS j WHERE j.id = r.id AND j.attempt = r.attempt AND j.token = r.token
+                       AND j.incarnation = of_incarnation AND j.state = 3 OFFSET 0) AS j) AS f
+      WHERE j.ctid = f.tid;
+      PERFORM set_config('lock_timeout', patience, true);
+    EXCEPTION WHEN lock_not_available THEN NULL;
+    END;
   END IF;
   RETURN ARRAY(SELECT id FROM job WHERE incarnation = of_incarnation AND cancel_requested AND state = 3 ORDER BY id);
 END $$;
@@ -107,7 +115,9 @@ LANGUAGE sql STABLE SET search_path = @schema@, pg_catalog SET enable_seqscan = 
 $$;
 
 -- Takes back what to_rescue found, and what the engine made of it, unless a heartbeat came meanwhile. Then: silent workers
--- are lost, leases left behind by their jobs' ends go, and earliest deadlines are those of what still runs.
+-- are lost, leases left behind by their jobs' ends go, and earliest deadlines are those of what still runs. What somebody
+-- else has locked (a report that stands still in its transaction, an enqueue that names the job and stays open) is left
+-- to a later rescue, so that all others need not wait for it.
 CREATE OR REPLACE FUNCTION @schema@.rescue(stale bigint, silent boolean[], ids bigint[], attempts int[], tokens bigint[],
                                            to_states smallint[], delays bigint[], uncounted int[], crashed int[],
                                            outcomes text[], errors text[]) RETURNS boolean[]
@@ -116,14 +126,14 @@ LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off
 DECLARE
   t timestamptz;
   accepted boolean[] := '{}';
-  still record;
+  locked bigint[];
 BEGIN
   IF cardinality(ids) > 0 THEN
-    PERFORM FROM lease WHERE token = ANY (tokens) ORDER BY token FOR UPDATE;
+    locked := ARRAY(SELECT token FROM lease WHERE token = ANY (tokens) ORDER BY token FOR UPDATE SKIP LOCKED);
     t := clock();
-    -- Spoil the token of those whose worker has spoken.
+    -- Spoil the token of what is locked elsewhere, and of those whose worker has spoken.
     tokens := ARRAY(
-      SELECT CASE WHEN s AND NOT EXISTS (
+      SELECT CASE WHEN NOT k = ANY (locked) THEN -1 WHEN s AND NOT EXISTS (
                  SELECT FROM lease AS l JOIN worker AS w ON w.incarnation = l.incarnation
                  WHERE l.token = k AND t - w.last_heartbeat > stale * interval '1 microsecond') THEN -1 ELSE k END
       FROM unnest(tokens, silent) WITH ORDINALITY AS r (k, s, o) ORDER BY o);
@@ -137,8 +147,11 @@ BEGIN
     WHERE l.token = j.token;
   END IF;
   t := clock();
-  UPDATE worker SET state = 3
-  WHERE state IN (0, 1) AND NOT superseded AND t - last_heartbeat > stale * interval '1 microsecond';
+  -- A row that is locked is that of a worker which speaks just now, and may be waiting for a lease that is locked here.
+  UPDATE worker SET state = 3 WHERE incarnation = ANY (ARRAY(
+    SELECT incarnation FROM worker
+    WHERE state IN (0, 1) AND NOT superseded AND t - last_heartbeat > stale * interval '1 microsecond'
+    FOR NO KEY UPDATE SKIP LOCKED));
   DELETE FROM idle_worker AS i USING worker AS w
   WHERE w.incarnation = i.incarnation
     AND (w.state IN (2, 3) OR w.superseded OR t - w.last_heartbeat > stale * interval '1 microsecond');

@@ -40,11 +40,20 @@ BEGIN
   RETURN done;
 END $$;
 
--- What is open in a cancelled run; see cancel_run.
-CREATE OR REPLACE FUNCTION @schema@.cancel_open_jobs(of_run bigint) RETURNS void
-LANGUAGE sql SET search_path = @schema@, pg_catalog AS $$
-  SELECT cancel_jobs(ARRAY(SELECT id FROM job WHERE run = of_run ORDER BY id)) FROM run WHERE id = of_run AND state = 2
-$$;
+-- Cancels at most `most` of what is open in a cancelled run (see cancel_run), and returns of how many that was. The newest
+-- first: what waits goes before what it waits for, and is not let go by its end.
+DROP FUNCTION IF EXISTS @schema@.cancel_open_jobs(bigint);
+CREATE OR REPLACE FUNCTION @schema@.cancel_open_jobs(of_run bigint, most int) RETURNS int
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  ids bigint[];
+BEGIN
+  IF NOT EXISTS (SELECT FROM run WHERE id = of_run AND state = 2) THEN RETURN 0; END IF;
+  ids := ARRAY(SELECT id FROM job WHERE run = of_run AND NOT (state = 3 AND cancel_requested)
+               ORDER BY run DESC, id DESC LIMIT most);
+  PERFORM cancel_jobs(ids);
+  RETURN cardinality(ids);
+END $$;
 
 -- Dead jobs start again, at most `most` of `ids` in this order; one whose unique key is taken is left alone.
 CREATE OR REPLACE FUNCTION @schema@.retry_dead(ids bigint[], most int) RETURNS bigint[]
@@ -120,9 +129,11 @@ BEGIN
 END $$;
 
 -- Makes history's partitions of today and the days to come. They are empty until their day, so that attaching one is
--- quick.
+-- quick. It needs the whole of history for itself: where somebody reads there for longer (a dump), all reports would
+-- queue up behind this one, so it soon gives up and is tried again; until then the default partition takes that day.
+-- Runs as its owner: pg_temp comes last, so that nobody's own tables are taken for the engine's.
 CREATE OR REPLACE FUNCTION @schema@.make_history_partitions(days int) RETURNS void
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
   day date := (clock() AT TIME ZONE 'UTC')::date;
   name text;
@@ -138,4 +149,5 @@ BEGIN
     EXECUTE format('CREATE TABLE @schema@.%I PARTITION OF @schema@.job_history FOR VALUES FROM (%L) TO (%L)', name,
                    (day + i)::timestamp AT TIME ZONE 'UTC', (day + i + 1)::timestamp AT TIME ZONE 'UTC');
   END LOOP;
+EXCEPTION WHEN lock_not_available THEN NULL;
 END $$;

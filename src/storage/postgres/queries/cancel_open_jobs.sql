@@ -1,1 +1,1 @@
-SELECT @schema@.cancel_open_jobs($1)
+SELECT @schema@.cancel_open_jobs($1, $2)
