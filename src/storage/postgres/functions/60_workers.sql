@@ -25,6 +25,7 @@ LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off
 DECLARE
   patience text := current_setting('lock_timeout');
 BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true); -- to the end of the transaction: the next heartbeat says the same
   UPDATE worker SET last_heartbeat = clock(), state = of_state
   WHERE incarnation = of_incarnation AND id = worker_id AND state <> 2 AND NOT superseded;
   IF NOT FOUND THEN RETURN NULL; END IF;
@@ -162,8 +163,9 @@ END $$;
 -- producers that looked earlier may not tell it: see settle_idle.
 CREATE OR REPLACE FUNCTION @schema@.declare_idle(of_incarnation bigint, of_queues text[], of_priorities smallint[])
 RETURNS boolean
-LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET synchronous_commit = off AS $$
+LANGUAGE plpgsql SET search_path = @schema@, pg_catalog AS $$
 BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true); -- to the end of the transaction: a server that forgets this is told
   INSERT INTO idle_worker (incarnation, queues, priorities) VALUES (of_incarnation, of_queues, of_priorities)
   ON CONFLICT DO NOTHING;
   RETURN FOUND;
