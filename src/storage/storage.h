@@ -368,8 +368,8 @@ class Storage {
   virtual Result<std::vector<JobId>> RetryDead(const JobFilter& filter) = 0;
   // How many of these there are whose time is before `before`. Changes nothing.
   virtual Result<std::int64_t> CountOld(Old what, Time before) = 0;
-  // Deletes up to `limit` of them, in short transactions, and tells how many. `as`: see Rescue. Of finished jobs it also
-  // makes the place that those of the next days go to, whatever the limit.
+  // Deletes up to `limit` of them, in short transactions, and tells how many. `as`: see Rescue. Of finished jobs it
+  // also makes the place that those of the next days go to, whatever the limit.
   virtual Result<std::int64_t> DeleteOld(Old what, Time before, int limit, const Leadership& as) = 0;
   Result<std::int64_t> DeleteOld(Old what, Time before, int limit) { return DeleteOld(what, before, limit, {}); }
   Result<std::int64_t> PurgeDead(Time before) {

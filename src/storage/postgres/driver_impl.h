@@ -134,8 +134,8 @@ class Driver : public Storage {
                           std::vector<bool>& refused);
   Result<std::vector<bool>> Refused(const WorkerRef& worker, std::span<const Report> reports);
   // Reports and claims at the same time, on a connection each.
-  Result<Exchange> ReportBesideClaim(const Params& report, const std::vector<bool>& refused,
-                                     const ClaimRequest& request);
+  Result<Exchange> ReportBesideClaim(Pool::Lease reporting, Pool::Lease claiming, const Params& report,
+                                     const std::vector<bool>& refused, const ClaimRequest& request);
   static Params ReportParams(const WorkerRef& worker, std::span<const Report> reports,
                              const std::vector<bool>& refused);
   static Accepted ReadAccepted(const ResultSet& rows, const std::vector<bool>& refused, std::vector<RunId>& finished);

@@ -54,6 +54,21 @@ Result<Pool::Lease> Pool::Acquire() {
   }
 }
 
+std::optional<Pool::Lease> Pool::TryAcquire() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!waiters_.empty() || active_ >= max()) return std::nullopt;
+    ++active_;
+  }
+  while (auto idle = TakeIdle()) {
+    if (Usable(*idle)) return Lease(this, std::move(idle->connection), idle->opened);
+  }
+  if (auto opened = OpenNew()) return std::move(*opened);
+  const std::lock_guard lock(mutex_);
+  GiveSlotBack();
+  return std::nullopt;
+}
+
 // ---- Slots: who may hold a connection -----------------------------------------------------------
 
 Result<void> Pool::TakeSlot(Clock::time_point give_up) {

@@ -77,6 +77,10 @@ class Pool {
   // connection left is an error only when none of this pool's own is lent that may still come back in time.
   Result<Lease> Acquire();
 
+  // One more for somebody who holds one already, and so must not wait for it: nothing when all are in use, others wait,
+  // or none can be opened.
+  std::optional<Lease> TryAcquire();
+
   // Closes what is idle; what is lent is closed when it comes back unless it was opened after this call.
   void CloseIdle();
 

@@ -59,6 +59,30 @@ TEST_F(PgPoolTest, AnOpenTransactionIsRolledBackOnReturn) {
   EXPECT_EQ(pool.stats().opened, 1);
 }
 
+TEST_F(PgPoolTest, OneMoreIsNeverWaitedFor) {
+  Pool pool(pool_options_);
+  auto one = Take(pool);
+  auto two = pool.TryAcquire();
+  ASSERT_TRUE(two.has_value());
+  EXPECT_NE((*two)->backend_pid(), one->backend_pid());
+  EXPECT_FALSE(pool.TryAcquire().has_value());
+  EXPECT_EQ(pool.stats().active, 2);
+  two->Return();
+  EXPECT_TRUE(pool.TryAcquire().has_value());
+}
+
+TEST_F(PgPoolTest, OneMoreDoesNotGoBeforeThoseWhoWait) {
+  Pool pool(pool_options_);
+  auto one = Take(pool);
+  auto two = Take(pool);
+  auto third = std::async(std::launch::async, [&] { return Take(pool); });
+  AwaitWaiting(pool, 1);
+  EXPECT_FALSE(pool.TryAcquire().has_value());
+  two.Return();
+  third.get();
+  EXPECT_EQ(pool.stats().active, 1);
+}
+
 TEST_F(PgPoolTest, WhenAllAreInUseTheMessageSaysSo) {
   pool_options_.timeout = std::chrono::milliseconds(30);
   Pool pool(pool_options_);

@@ -173,28 +173,28 @@ Result<Accepted> Driver::ReportOutcomes(const WorkerRef& worker, std::span<const
 
 // The claim does not see what the reports free, and the reports do not wait for it. A claim whose own error is returned
 // nowhere is made again at the next call, which meets the reason if it lasts.
-Result<Exchange> Driver::ReportBesideClaim(const Params& report, const std::vector<bool>& refused,
-                                           const ClaimRequest& request) {
+Result<Exchange> Driver::ReportBesideClaim(Pool::Lease reporting, Pool::Lease claiming, const Params& report,
+                                           const std::vector<bool>& refused, const ClaimRequest& request) {
   ReleaseLost(request.worker);
   const NumberedClaim claim = ClaimParams(request);
   const std::uint64_t seen = WorkSeen();
-  const Call call{&statements_.report, &report};
-  MILLRACE_ASSIGN(Pool::Lease connection, pool_.Acquire());
-  MILLRACE_TRY(connection->Send({&call, 1}));
-  const auto rows = Run(statements_.claim, claim.params);
-  if (!rows) NoteLost(request.worker, claim.number, rows.error());
-  auto reported = connection->Receive({&call, 1});
-  connection.Return();
-  if (!reported && IsRetryable(reported.error())) reported = RunTogether({&call, 1});
+  const Call report_call{&statements_.report, &report}, claim_call{&statements_.claim, &claim.params};
+  MILLRACE_TRY(reporting->Send({&report_call, 1}));
+  const auto claimed = claiming->Pipeline({&claim_call, 1});
+  if (!claimed) NoteLost(request.worker, claim.number, claimed.error());
+  auto reported = reporting->Receive({&report_call, 1});
+  reporting.Return();
+  claiming.Return();
+  if (!reported && IsRetryable(reported.error())) reported = RunTogether({&report_call, 1});
   if (!reported) {
-    if (rows) Abandon(request.worker, claim.number);
+    if (claimed) Abandon(request.worker, claim.number);
     return fail(reported.error());
   }
   Exchange exchange;
   std::vector<RunId> finished;
   exchange.accepted = ReadAccepted(reported->front(), refused, finished);
-  if (rows) {
-    MILLRACE_ASSIGN(exchange.claimed, FinishClaim(request, *rows, seen, claim.number));
+  if (claimed) {
+    MILLRACE_ASSIGN(exchange.claimed, FinishClaim(request, claimed->front(), seen, claim.number));
   }
   AdvanceRuns(finished);
   return exchange;
@@ -211,8 +211,11 @@ Result<Exchange> Driver::ReportAndClaim(std::span<const Report> reports, const C
   }
   MILLRACE_ASSIGN(const std::vector<bool> refused, Refused(request.worker, reports));
   const Params report = ReportParams(request.worker, reports, refused);
-  if (BesideClaim(reports) && IsBusy(request.worker) && options_.pool_size + options_.max_overflow > 1) {
-    return ReportBesideClaim(report, refused, request);
+  if (BesideClaim(reports) && IsBusy(request.worker)) {
+    MILLRACE_ASSIGN(Pool::Lease first, pool_.Acquire());
+    if (auto second = pool_.TryAcquire()) {
+      return ReportBesideClaim(std::move(first), std::move(*second), report, refused, request);
+    }
   }
   ReleaseLost(request.worker);
   const NumberedClaim claim = ClaimParams(request);
