@@ -38,12 +38,11 @@ struct Account {
   std::vector<std::int64_t> vanished;  // orders that were acknowledged and then not there any more, with their jobs
   std::vector<JobId> duplicates;       // listed twice, or done twice: two writes of its handler
   std::vector<JobId> unwitnessed;      // finished without its handler's write
-  std::vector<JobId>
-      misjudged;  // completed where it should be dead, or the other way round; or nobody ordered or emitted it
-  std::vector<JobId> unexplained;           // more (or fewer) attempts counted than history tells of
-  std::vector<JobId> late;                  // written by an attempt that had lost its lease
-  std::vector<Pair> overlaps;               // orders whose handlers were in one partition at once
-  std::vector<Pair> falling_tokens;         // of one partition, the later with the lower lease token
+  std::vector<JobId> misjudged;      // completed where it should be dead, or the other way round; or nobody ordered it
+  std::vector<JobId> unexplained;    // more (or fewer) attempts counted than history tells of
+  std::vector<JobId> late;           // written by an attempt that had lost its lease
+  std::vector<Pair> overlaps;        // orders whose handlers were in one partition at once
+  std::vector<Pair> falling_tokens;  // of one partition, the later with the lower lease token
   std::vector<std::int64_t> broken_unique;  // orders whose unique key did not hold
   std::int64_t most_at_once = 0;            // handlers of a queue with a limit
   std::int64_t over_concurrency = 0;        // of them, beyond the limit

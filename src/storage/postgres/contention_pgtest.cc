@@ -1,32 +1,20 @@
 // Locks that somebody keeps, and calls that would need very many: one slow session must not stop the others.
-#include "storage/conformance/helpers.h"
-#include "storage/postgres/driver.h"
-#include "storage/postgres/migrate.h"
 #include "storage/postgres/pg_fixture.h"
 
 namespace millrace::storage::postgres {
 namespace {
 
-class ContentionTest : public PgTest {
+class ContentionTest : public SchemaTest {
  protected:
   void SetUp() override {
-    PgTest::SetUp();
+    SchemaTest::SetUp();
     if (IsSkipped()) return;
-    Must(MigrateUp(*Open(), "millrace"));
-    StorageOptions options;
-    options.url = options_.url;
-    driver_ = Must(OpenPostgres(options));
+    driver_ = OpenDriver();
     worker_ = Register("w");
     hand_ = Open();
   }
 
   WorkerRef Register(const std::string& id) { return Must(driver_->RegisterWorker({.id = id, .slots = 4})); }
-  static ClaimRequest RequestOf(const WorkerRef& worker, int most) {
-    ClaimRequest request;
-    request.worker = worker;
-    request.max_jobs = most;
-    return request;
-  }
   ClaimedJob ClaimOne(const WorkerRef& worker) { return Must(driver_->Claim(RequestOf(worker, 1))).jobs.at(0); }
   JobId Add(const NewJob& job) { return Must(driver_->Enqueue({&job, 1})).at(0).id; }
   std::vector<JobId> RescueAll() {

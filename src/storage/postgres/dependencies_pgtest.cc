@@ -4,24 +4,18 @@
 #include <future>
 #include <thread>
 
-#include "storage/conformance/helpers.h"
-#include "storage/postgres/driver.h"
 #include "storage/postgres/listener.h"
-#include "storage/postgres/migrate.h"
 #include "storage/postgres/pg_fixture.h"
 
 namespace millrace::storage::postgres {
 namespace {
 
-class DependenciesTest : public PgTest {
+class DependenciesTest : public SchemaTest {
  protected:
   void SetUp() override {
-    PgTest::SetUp();
+    SchemaTest::SetUp();
     if (IsSkipped()) return;
-    Must(MigrateUp(*Open(), "millrace"));
-    StorageOptions options;
-    options.url = options_.url;
-    driver_ = Must(OpenPostgres(options));
+    driver_ = OpenDriver();
     worker_ = Must(driver_->RegisterWorker({.id = "w", .slots = 4}));
     watcher_ = Open();
   }
@@ -38,12 +32,7 @@ class DependenciesTest : public PgTest {
       reports.push_back(ReportOf(job, Verdict::kCompleted));
     return reports;
   }
-  std::vector<ClaimedJob> Claim(int most) {
-    ClaimRequest request;
-    request.worker = worker_;
-    request.max_jobs = most;
-    return Must(driver_->Claim(request)).jobs;
-  }
+  std::vector<ClaimedJob> Claim(int most) { return Must(driver_->Claim(RequestOf(worker_, most))).jobs; }
   std::future<Accepted> ReportLater(const Report& report) {
     return std::async(std::launch::async, [this, report] {
       return Must(driver_->ReportOutcomes(worker_, {&report, 1}));

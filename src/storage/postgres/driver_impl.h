@@ -19,6 +19,10 @@
 
 namespace millrace::storage::postgres {
 
+// Jobs per transaction where there may be very many, so that workers get their turns, it ends within the time a
+// statement has, and its locks (one for each partition) have room in the server.
+inline constexpr int kPiece = 1000;
+
 class Driver : public Storage {
  public:
   Driver(StorageOptions options, PoolOptions pool, ConnectOptions listen);

@@ -1,23 +1,15 @@
 // What only this driver has to show: answers that are lost on the way, and many processes at once.
 #include <thread>
 
-#include "storage/conformance/helpers.h"
-#include "storage/postgres/driver.h"
 #include "storage/postgres/lossy_proxy.h"
-#include "storage/postgres/migrate.h"
 #include "storage/postgres/pg_fixture.h"
 #include "storage/postgres/url.h"
 
 namespace millrace::storage::postgres {
 namespace {
 
-class DriverTest : public PgTest {
+class DriverTest : public SchemaTest {
  protected:
-  void SetUp() override {
-    PgTest::SetUp();
-    if (IsSkipped()) return;
-    Must(MigrateUp(*Open(), "millrace"));
-  }
   // A driver that reaches the server at this port of 127.0.0.1.
   std::unique_ptr<Storage> Through(int port) {
     const Target target = Must(ParseUrl(options_.url));
@@ -26,19 +18,15 @@ class DriverTest : public PgTest {
                   " user=" + target.keywords.at("user");
     options.password = target.password;
     options.pool_timeout = std::chrono::seconds(5);
-    if (max_connections_ > 0) options.pool_size = max_connections_, options.max_overflow = 0;
+    if (max_connections_ > 0) {
+      options.pool_size = max_connections_;
+      options.max_overflow = 0;
+    }
     return Must(OpenPostgres(options));
   }
   int max_connections_ = 0;  // of the pool; 0: as many as it wants
   int ServerPort() { return std::stoi(Must(ParseUrl(options_.url)).keywords.at("port")); }
 };
-
-ClaimRequest RequestOf(const WorkerRef& worker, int most) {
-  ClaimRequest request;
-  request.worker = worker;
-  request.max_jobs = most;
-  return request;
-}
 
 TEST_F(DriverTest, JobsOfAClaimWhoseAnswerWasLostComeBackAtTheNextCall) {
   LossyProxy proxy(ServerPort());

@@ -1,4 +1,4 @@
-// For the *_pgtest.cc here: a database of the test's own and connections to it.
+// For the *_pgtest.cc here: a database of the test's own and connections to it, with the engine's schema or without.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -6,7 +6,10 @@
 #include <memory>
 #include <string>
 
+#include "storage/conformance/helpers.h"
 #include "storage/postgres/connection.h"
+#include "storage/postgres/driver.h"
+#include "storage/postgres/migrate.h"
 #include "storage/postgres/test_cluster.h"
 
 namespace millrace::storage::postgres {
@@ -57,6 +60,27 @@ class PgTest : public ::testing::Test {
   }
 
   ConnectOptions options_;
+};
+
+// With the engine's schema.
+class SchemaTest : public PgTest {
+ protected:
+  void SetUp() override {
+    PgTest::SetUp();
+    if (IsSkipped()) return;
+    Must(MigrateUp(*Open(), "millrace"));
+  }
+  [[nodiscard]] std::unique_ptr<Storage> OpenDriver() const {
+    StorageOptions options;
+    options.url = options_.url;
+    return Must(OpenPostgres(options));
+  }
+  static ClaimRequest RequestOf(const WorkerRef& worker, int most) {
+    ClaimRequest request;
+    request.worker = worker;
+    request.max_jobs = most;
+    return request;
+  }
 };
 
 }  // namespace millrace::storage::postgres

@@ -8,10 +8,6 @@
 namespace millrace::storage::postgres {
 namespace {
 
-// Jobs per transaction, so that workers get their turns, it ends within the time a statement has, and its locks (one
-// for each partition) have room in the server.
-constexpr int kPiece = 1000;
-
 // The filter's states that are also in `allowed`; empty when none is.
 std::vector<JobState> Allowed(const JobFilter& filter, std::initializer_list<JobState> allowed) {
   if (filter.states.empty()) return allowed;

@@ -9,8 +9,6 @@
 namespace millrace::storage::postgres {
 namespace {
 
-constexpr int kPiece = 1000;  // jobs per transaction: see requests.cc
-
 // A job template as insert_stage reads it.
 base::json::object ToObject(const NewJob& job) {
   base::json::object object = {{"kind", job.kind},

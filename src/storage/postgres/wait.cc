@@ -105,7 +105,8 @@ std::optional<Driver::Sleep> Driver::LookedSleep(const ClaimRequest& filter, Loo
     if (looked->work) return std::nullopt;
     const std::lock_guard lock(work_mutex_);
     Waiting& waiting = waiting_[filter.worker.incarnation];
-    waiting.settled = waiting.settled || looked->settled;
+    // Not when notified since: that may have been to say that the row is gone.
+    waiting.settled = waiting.settled || (looked->settled && work_ == sleep.seen);
     waiting.idle_workers = looked->idle_workers;
     sleep.longest = waiting.settled ? LookEvery(looked->idle_workers) : looks.pause;
     if (looked->due) sleep.longest = std::min(sleep.longest, std::max(*looked->due, kFirstPause));
