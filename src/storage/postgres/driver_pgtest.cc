@@ -34,7 +34,7 @@ TEST_F(DriverTest, JobsOfAClaimWhoseAnswerWasLostComeBackAtTheNextCall) {
   const WorkerRef worker = Must(driver->RegisterWorker({.id = "w", .slots = 4}));
   const std::vector<NewJob> jobs(3, JobOf("k"));
   Must(driver->Enqueue(jobs));
-  proxy.LoseNextAnswer();
+  proxy.LoseAnswerTo("claim(");
   const auto lost = driver->Claim(RequestOf(worker, 3));
   ASSERT_FALSE(lost);
   EXPECT_EQ(lost.error().code, ErrorCode::kDatabaseUnavailable);
@@ -52,7 +52,7 @@ TEST_F(DriverTest, AHeartbeatGivesThemBackToo) {
   const WorkerRef second = Must(other->RegisterWorker({.id = "second", .slots = 4}));
   const NewJob job = JobOf("k");
   Must(driver->Enqueue({&job, 1}));
-  proxy.LoseNextAnswer();
+  proxy.LoseAnswerTo("claim(");
   ASSERT_FALSE(driver->Claim(RequestOf(worker, 1)));
   Must(driver->Heartbeat(worker, WorkerState::kActive, {}));
   EXPECT_EQ(Must(other->Claim(RequestOf(second, 1))).jobs.size(), 1u);
@@ -66,7 +66,7 @@ TEST_F(DriverTest, AReportWhoseAnswerWasLostCountsOnce) {
   const JobId id = Must(driver->Enqueue({&job, 1})).at(0).id;
   const ClaimedJob claimed = Must(driver->Claim(RequestOf(worker, 1))).jobs.at(0);
   const Report done = ReportOf(claimed, Verdict::kCompleted);
-  proxy.LoseNextAnswer();
+  proxy.LoseAnswerTo("report(");
   ASSERT_FALSE(driver->ReportOutcomes(worker, {&done, 1}));
   EXPECT_EQ(Must(driver->ReportOutcomes(worker, {&done, 1})), Accepted{false}) << "it was taken the first time";
   EXPECT_EQ(Must(driver->GetJob(id))->state, JobState::kCompleted);
@@ -84,6 +84,23 @@ class BusyTest : public DriverTest {
       reports_.push_back(ReportOf(job, Verdict::kCompleted));
     }
     ASSERT_EQ(reports_.size(), static_cast<std::size_t>(count));
+  }
+  // Reports what is left of them and claims 400, with both connections open.
+  Result<Exchange> ReportWhileLosing(const std::string& text, LossyProxy& proxy) {
+    const std::span<const Report> all(reports_);
+    EXPECT_EQ(Must(driver_->ReportAndClaim(all.first(100), RequestOf(worker_, 200))).claimed.jobs.size(), 200u);
+    proxy.LoseAnswerTo(text);
+    auto exchange = driver_->ReportAndClaim(all.subspan(100), RequestOf(worker_, 400));
+    EXPECT_TRUE(proxy.lost());
+    return exchange;
+  }
+  // The reports count once, and what was claimed comes back at the next call.
+  void ExpectNothingLost() {
+    const std::vector<Report> rest(reports_.begin() + 100, reports_.end());
+    const Exchange again = Must(driver_->ReportAndClaim(rest, RequestOf(worker_, 3000)));
+    EXPECT_EQ(again.claimed.jobs.size(), 2300u);
+    EXPECT_EQ(Count(JobState::kCompleted), 500);
+    for (const ClaimedJob& job : again.claimed.jobs) EXPECT_EQ(job.attempt, 1) << "what never ran was no attempt";
   }
   std::int64_t Count(JobState state) {
     const QueueRow queue = Must(driver_->Queues()).at(0);
@@ -115,18 +132,17 @@ TEST_F(BusyTest, ReportsAndClaimsAtOnce) {
 TEST_F(BusyTest, LosesNothingWithTheAnswerToItsReports) {
   LossyProxy proxy(ServerPort());
   Begin(proxy.port(), 500);
-  // Both connections are open from here on.
-  const std::span<const Report> all(reports_);
-  ASSERT_EQ(Must(driver_->ReportAndClaim(all.first(100), RequestOf(worker_, 200))).claimed.jobs.size(), 200u);
-  proxy.LoseNextAnswer();
-  const auto lost = driver_->ReportAndClaim(all.subspan(100), RequestOf(worker_, 400));
-  ASSERT_TRUE(proxy.lost());
-  // Mostly it is the reports'. Was it the claim's, then the call does not fail, but has no jobs.
-  EXPECT_TRUE(!lost || lost->claimed.jobs.empty());
-  const Exchange again = Must(driver_->ReportAndClaim(all.subspan(100), RequestOf(worker_, 3000)));
-  EXPECT_EQ(again.claimed.jobs.size(), 2300u) << "the reports count once, and what was claimed comes back";
-  EXPECT_EQ(Count(JobState::kCompleted), 500);
-  for (const ClaimedJob& job : again.claimed.jobs) EXPECT_EQ(job.attempt, 1) << "what never ran was no attempt";
+  EXPECT_FALSE(ReportWhileLosing("report(", proxy).has_value());
+  ExpectNothingLost();
+}
+
+TEST_F(BusyTest, LosesNothingWithTheAnswerToItsClaim) {
+  LossyProxy proxy(ServerPort());
+  Begin(proxy.port(), 500);
+  const Exchange exchange = Must(ReportWhileLosing("claim(", proxy));
+  EXPECT_EQ(exchange.accepted, Accepted(400, true));
+  EXPECT_TRUE(exchange.claimed.jobs.empty());
+  ExpectNothingLost();
 }
 
 TEST_F(BusyTest, WithASingleConnectionDoesOneAfterTheOther) {

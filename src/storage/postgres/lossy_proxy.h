@@ -8,16 +8,18 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
+#include <mutex>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace millrace::storage::postgres {
 
-// Passes bytes between its own port of 127.0.0.1 and the server's. After LoseNextAnswer() the next request of a client
-// still reaches the server; its answer is waited for and thrown away, and that client's connection closed.
+// Passes bytes between its own port of 127.0.0.1 and the server's. After LoseAnswerTo(text) the next request that has
+// this text still reaches the server; its answer is waited for and thrown away, and that client's connection closed.
 class LossyProxy {
  public:
   explicit LossyProxy(int server_port) : server_port_(server_port), listener_(Socket()) {
@@ -42,9 +44,16 @@ class LossyProxy {
   LossyProxy& operator=(const LossyProxy&) = delete;
 
   [[nodiscard]] int port() const { return port_; }
-  void LoseNextAnswer() { lose_ = true; }
-  // Whether an answer was lost since LoseNextAnswer.
-  [[nodiscard]] bool lost() const { return !lose_; }
+  // The text must not be empty.
+  void LoseAnswerTo(std::string text) {
+    const std::lock_guard lock(mutex_);
+    lose_ = std::move(text);
+  }
+  // Whether an answer was lost since LoseAnswerTo.
+  [[nodiscard]] bool lost() {
+    const std::lock_guard lock(mutex_);
+    return lose_.empty();
+  }
 
  private:
   static int Socket() { return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); }
@@ -54,6 +63,14 @@ class LossyProxy {
     address.sin_port = htons(static_cast<std::uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     return address;
+  }
+
+  // Once for each LoseAnswerTo.
+  bool IsToLose(std::string_view request) {
+    const std::lock_guard lock(mutex_);
+    const bool found = !lose_.empty() && request.find(lose_) != std::string_view::npos;
+    if (found) lose_.clear();
+    return found;
   }
 
   void Accept(const std::stop_token& stop) {
@@ -75,7 +92,7 @@ class LossyProxy {
       if (poll(ends.data(), ends.size(), 20) <= 0) continue;  // the time-out only notices `stop`
       if (ends[0].revents != 0) {
         const ssize_t got = read(client, bytes.data(), bytes.size());
-        losing = losing || (got > 0 && lose_.exchange(false));
+        losing = losing || (got > 0 && IsToLose({bytes.data(), static_cast<std::size_t>(got)}));
         open = got > 0 && write(server, bytes.data(), static_cast<std::size_t>(got)) == got;
       }
       if (open && ends[1].revents != 0) {
@@ -90,7 +107,8 @@ class LossyProxy {
   const int server_port_;
   const int listener_;
   int port_ = 0;
-  std::atomic<bool> lose_ = false;
+  std::mutex mutex_;
+  std::string lose_;  // empty: none
   std::vector<std::jthread> pumps_;
   std::jthread accepting_;
 };
