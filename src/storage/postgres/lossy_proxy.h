@@ -65,6 +65,11 @@ class LossyProxy {
     return address;
   }
 
+  // Whether the server's answer ends with this: ReadyForQuery, which it sends when it has committed.
+  static bool IsWhole(std::string_view answer) {
+    constexpr std::string_view kReady("Z\0\0\0\5", 5);  // and a byte that says whether a transaction is open
+    return answer.size() > kReady.size() && answer.substr(answer.size() - kReady.size() - 1).starts_with(kReady);
+  }
   // Once for each LoseAnswerTo.
   bool IsToLose(std::string_view request) {
     const std::lock_guard lock(mutex_);
@@ -97,7 +102,8 @@ class LossyProxy {
       }
       if (open && ends[1].revents != 0) {
         const ssize_t got = read(server, bytes.data(), bytes.size());
-        open = got > 0 && !losing && write(client, bytes.data(), static_cast<std::size_t>(got)) == got;
+        const std::string_view answer(bytes.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+        open = got > 0 && (losing ? !IsWhole(answer) : write(client, bytes.data(), answer.size()) == got);
       }
     }
     close(server);
