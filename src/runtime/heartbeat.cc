@@ -10,6 +10,8 @@ namespace {
 
 // Between tries, when the database fails in a way that lasts.
 constexpr Duration kQuickly = std::chrono::milliseconds(100);
+// So many times per interval the worker looks whether a beat is due: work may have begun.
+constexpr int kLooksPerInterval = 5;
 
 }  // namespace
 
@@ -32,11 +34,13 @@ void Heartbeat::TellLost(std::optional<Error> error) {
 
 Result<void> Heartbeat::Beat() {
   const auto asked = Leader::Clock::now();
-  const auto reply = storage_.Heartbeat(worker_, state_, executor_.TakeProgress(), leader_.campaign());
+  const storage::WorkerState state = state_;
+  const auto reply = storage_.Heartbeat(worker_, state, executor_.TakeProgress(), leader_.campaign());
   if (!reply) {
     base::Log(base::Level::kWarn, "Heartbeat failed", {{"worker", worker_.id}, {"error", reply.error().message}});
     return fail(reply.error());
   }
+  told_state_ = state;
   if (reply->superseded && !told_lost_) {
     base::Log(base::Level::kError, "Worker superseded: another one has its id", {{"worker", worker_.id}});
     TellLost(std::nullopt);
@@ -46,23 +50,38 @@ Result<void> Heartbeat::Beat() {
   return {};
 }
 
+Heartbeat::Clock::time_point Heartbeat::Due(Clock::time_point last) const {
+  const Clock::time_point next = last + options_.heartbeat_interval;
+  const Executor::Load load = executor_.load();
+  if (load.running > 0 || load.queued > 0 || !reached_ || state_ != told_state_) return next;
+  const std::optional<Clock::time_point> led_until = leader_.other_leads_until();
+  if (!led_until) return next;
+  const Duration look = options_.heartbeat_interval / kLooksPerInterval;
+  return std::max(next, std::min(last + options_.stale_threshold / 2, *led_until - look));
+}
+
 void Heartbeat::Loop(const std::stop_token& stop) {
   base::NameThread("mr-heartbeat");
   std::mutex mutex;
   std::condition_variable_any wake;
-  auto last_reached = std::chrono::steady_clock::now();
+  auto last_reached = Clock::now();
+  auto last = last_reached;
   while (!stop.stop_requested()) {
+    const bool trying = failures_.trying() && !told_lost_;
     {
       std::unique_lock lock(mutex);
-      wake.wait_for(lock, stop, failures_.trying() && !told_lost_ ? kQuickly : options_.heartbeat_interval,
+      wake.wait_for(lock, stop, trying ? kQuickly : options_.heartbeat_interval / kLooksPerInterval,
                     [] { return false; });
     }
     if (stop.stop_requested()) return;
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = Clock::now();
+    if (!trying && now < Due(last)) continue;
+    last = now;
     watch_.Step(LoopWatch::Loop::kHeartbeat, now);
     const auto reached = Beat();
     watch_.Rest(LoopWatch::Loop::kHeartbeat);
-    if (reached) {
+    reached_ = reached.has_value();
+    if (reached_) {
       last_reached = now;
       failures_.Succeeded();
     } else if (failures_.Failed(reached.error().code)) {

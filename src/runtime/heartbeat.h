@@ -1,5 +1,6 @@
 // Says, once per interval, that the worker lives, passes progress on, campaigns for maintenance, and learns which jobs
-// to cancel.
+// to cancel. While the worker has no jobs and another one leads there is little to say: then it beats just before it
+// stops knowing who leads, and at least twice per stale threshold, so that many idle workers cost the database little.
 #pragma once
 
 #include <functional>
@@ -15,6 +16,7 @@ namespace millrace::runtime {
 
 class Heartbeat {
  public:
+  using Clock = Leader::Clock;
   // Without an error the worker is superseded.
   using Lost = std::function<void(std::optional<Error>)>;
 
@@ -28,6 +30,8 @@ class Heartbeat {
 
  private:
   void Loop(const std::stop_token& stop);
+  // When the next beat is due, the last one having been at `last`.
+  [[nodiscard]] Clock::time_point Due(Clock::time_point last) const;
   // Fails when the database was not reached.
   Result<void> Beat();
   void TellLost(std::optional<Error> error);
@@ -41,6 +45,8 @@ class Heartbeat {
   const Lost lost_;
   LastingFailure failures_;
   std::atomic<storage::WorkerState> state_ = storage::WorkerState::kActive;
+  bool reached_ = false;                                             // by the last beat
+  storage::WorkerState told_state_ = storage::WorkerState::kActive;  // by the last beat that got through
   bool told_lost_ = false;
   std::jthread thread_;  // last: it uses the rest
 };

@@ -49,6 +49,12 @@ void Leader::Heard(const storage::Leadership& answer, Clock::time_point asked) {
   changed_.notify_all();
 }
 
+std::optional<Leader::Clock::time_point> Leader::other_leads_until() const {
+  const std::lock_guard lock(mutex_);
+  if (resigned_ || known_.leads || known_.holder.empty()) return std::nullopt;
+  return until_;
+}
+
 std::optional<storage::Leadership> Leader::Lead() {
   const auto asked = Clock::now();
   {

@@ -30,6 +30,9 @@ class Leader {
   // What came of a campaign that was sent at `asked`. An answer to an older question than the latest says nothing new.
   void Heard(const storage::Leadership& answer, Clock::time_point asked);
 
+  // Until when another worker is known to lead; nothing when this one does, or nobody is known to, or once resigned.
+  [[nodiscard]] std::optional<Clock::time_point> other_leads_until() const;
+
   // The leadership, while this worker has it, by its own clock too. Asks the storage only when nobody is known to have
   // it: at the start, and when the leader's time is up. A storage that fails is asked again after a heartbeat's time.
   std::optional<storage::Leadership> Lead();
