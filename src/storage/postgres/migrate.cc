@@ -22,11 +22,11 @@ constexpr std::array kMigrations = {
 };
 
 // In the order they must be made.
-constexpr std::array kFunctions = {functions::k10Counts,  functions::k20Enqueue,      functions::k30Claim,
-                                   functions::k40Report,  functions::k45Dependencies, functions::k50Runs,
-                                   functions::k60Workers, functions::k65Leaders,      functions::k70Requests,
-                                   functions::k80Looks,   functions::k85Producers,    functions::k90Maintenance,
-                                   functions::k99Roles};
+constexpr std::array kFunctions = {functions::k10Counts,      functions::k20Enqueue,      functions::k30Claim,
+                                   functions::k40Report,      functions::k45Dependencies, functions::k50Runs,
+                                   functions::k60Workers,     functions::k65Leaders,      functions::k70Requests,
+                                   functions::k80Looks,       functions::k85Producers,    functions::k86Bulk,
+                                   functions::k90Maintenance, functions::k99Roles};
 
 Result<bool> HasTable(Connection& connection, std::string_view schema) {
   MILLRACE_ASSIGN(const ResultSet rows, connection.Run({"has_schema", "SELECT to_regclass($1::text) IS NOT NULL"},

@@ -134,6 +134,14 @@ TEST_F(RolesTest, AProducerEnqueuesAndNothingElse) {
   }
 }
 
+TEST_F(RolesTest, AProducerCopiesIntoATableOfItsOwn) {
+  EXPECT_TRUE(As("millrace_producer",
+                 "CREATE TEMP TABLE mine (kind text); INSERT INTO mine VALUES ('a'), ('b');"
+                 " SELECT 1 / millrace.enqueue_from('mine')"));
+  Must(connection_->Script("CREATE TABLE others (kind text); INSERT INTO others VALUES ('a')"));
+  EXPECT_FALSE(As("millrace_producer", "SELECT millrace.enqueue_from('others')")) << "it may not read that";
+}
+
 TEST_F(RolesTest, AReaderLooksAndNothingElse) {
   EXPECT_TRUE(As("millrace_reader", "SELECT * FROM millrace.every_job; SELECT * FROM millrace.lane_count"));
   for (const char* sql :
@@ -215,6 +223,60 @@ TEST_F(ProducersTest, BadInputIsToldByFieldAndNothingIsEnqueued) {
     EXPECT_THAT(done.error().message, HasSubstr(bad.says));
   }
   EXPECT_EQ(Must(Must(OpenDriver())->ListJobs({})).size(), 1u);
+}
+
+TEST_F(ProducersTest, RowsThatWereCopiedAreEnqueued) {
+  Must(connection_->Script(
+      "CREATE TEMP TABLE many (args jsonb, kind text, priority text, run_at timestamptz, tags text[], unique_key text);"
+      "INSERT INTO many SELECT jsonb_build_object('n', i), 'k' || i % 2,"
+      " CASE WHEN i % 3 = 0 THEN 'high' END, CASE WHEN i % 5 = 0 THEN now() + '1 hour' END,"
+      " CASE WHEN i % 7 = 0 THEN ARRAY['seventh', 'it''s'] END, CASE WHEN i <= 2 THEN 'u' END"
+      " FROM generate_series(1, 50000) AS i"));
+  EXPECT_EQ(Must(connection_->Run({"bulk", "SELECT millrace.enqueue_from('many')"})).row(0).integer(0), 49999)
+      << "all but the one whose unique key was taken";
+  const ResultSet sums = Must(
+      connection_->Run({"sums",
+                        "SELECT count(*), count(*) FILTER (WHERE kind = 'k1'), count(*) FILTER (WHERE priority = 1),"
+                        " count(*) FILTER (WHERE state = 1), count(*) FILTER (WHERE tags = ARRAY['seventh', 'it''s']),"
+                        " count(*) FILTER (WHERE queue = 'default') FROM millrace.job"}));
+  EXPECT_EQ(sums.row(0).integer(0), 49999);
+  EXPECT_EQ(sums.row(0).integer(1), 25000);
+  EXPECT_EQ(sums.row(0).integer(2), 16666);
+  EXPECT_EQ(sums.row(0).integer(3), 10000);
+  EXPECT_EQ(sums.row(0).integer(4), 7142);
+  EXPECT_EQ(sums.row(0).integer(5), 49999);
+  const auto& counts = Must(Must(OpenDriver())->Queues()).at(0).counts;
+  EXPECT_EQ(counts[1][static_cast<int>(JobState::kAvailable)] + counts[2][static_cast<int>(JobState::kAvailable)],
+            39999)
+      << "they are counted";
+}
+
+TEST_F(ProducersTest, BadRowsAreToldByNumberAndNoneIsEnqueued) {
+  Must(connection_->Script(
+      "INSERT INTO millrace.queue (name, capacity) VALUES ('small', 1);"
+      "CREATE TABLE good (kind text, args jsonb); CREATE TABLE typo (kind text, prio text); CREATE TABLE none (args "
+      "jsonb);"
+      "CREATE TABLE full_queue (kind text, queue text); CREATE TABLE odd (kind text, priority text, timeout interval);"
+      "CREATE VIEW seen AS SELECT * FROM good;"
+      "INSERT INTO good SELECT 'k', CASE WHEN i = 30000 THEN '[]' ELSE '{}' END::jsonb FROM generate_series(1, 40000) "
+      "AS i;"
+      "INSERT INTO full_queue VALUES ('k', 'small'), ('k', 'small');"
+      "INSERT INTO odd VALUES ('k', 'low', '1 s'), ('k', 'urgent', '-1 s')"));
+  for (const BadCall& bad :
+       {BadCall{"SELECT millrace.enqueue_from('good')", ErrorCode::kInvalidArgument, "row 30000: args: a JSON object"},
+        BadCall{"SELECT millrace.enqueue_from('typo')", ErrorCode::kInvalidArgument, "column \"prio\" is no field"},
+        BadCall{"SELECT millrace.enqueue_from('none')", ErrorCode::kInvalidArgument, "has no column \"kind\""},
+        BadCall{"SELECT millrace.enqueue_from('seen')", ErrorCode::kInvalidArgument, "is no table"},
+        BadCall{"SELECT millrace.enqueue_from('full_queue')", ErrorCode::kQueueFull, "its capacity is 1"},
+        BadCall{"SELECT millrace.enqueue_from('odd')", ErrorCode::kInvalidArgument, "row 2: timeout: is negative"},
+        BadCall{"UPDATE odd SET timeout = NULL; SELECT millrace.enqueue_from('odd')", ErrorCode::kInvalidArgument,
+                "no priority 'urgent'"}}) {
+    const auto done = connection_->Script(bad.sql);
+    ASSERT_FALSE(done) << bad.sql;
+    EXPECT_EQ(done.error().code, bad.code) << done.error().message;
+    EXPECT_THAT(done.error().message, HasSubstr(bad.says));
+  }
+  EXPECT_TRUE(Must(Must(OpenDriver())->ListJobs({})).empty());
 }
 
 }  // namespace

@@ -207,7 +207,7 @@ BEGIN
       ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL DO NOTHING
       RETURNING id
     )
-    SELECT array_agg(coalesce(f, CASE WHEN EXISTS (SELECT FROM added WHERE added.id = i) THEN i END) ORDER BY o)
+    SELECT array_agg(coalesce(f, CASE WHEN i IN (SELECT id FROM added) THEN i END) ORDER BY o)
     INTO found_ids FROM unnest(ids, found_ids) WITH ORDINALITY AS j (i, f, o);
     -- The next statement sees what was committed meanwhile, and what was just added.
     SELECT array_agg(coalesce(f, (SELECT id FROM job WHERE unique_key = uk)) ORDER BY o)

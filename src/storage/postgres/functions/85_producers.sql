@@ -24,6 +24,23 @@ BEGIN
   RETURN n - 1;
 END $$;
 
+-- What is wrong with the first bad one of these jobs; NULL when all are good. `place` names a job by its number, the
+-- first one's being `first`.
+CREATE OR REPLACE FUNCTION @schema@.bad_job(kinds text[], argss jsonb[], partition_keys text[], unique_keys text[],
+                                            place text, first bigint) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = @schema@, pg_catalog AS $$
+  SELECT format(place, first + o - 1) || ': ' || CASE
+           WHEN k IS NULL OR octet_length(k) NOT BETWEEN 1 AND 200 THEN 'kind: 1 to 200 bytes are needed'
+           WHEN a IS NULL OR jsonb_typeof(a) <> 'object' THEN 'args: a JSON object is needed'
+           WHEN octet_length(a::text) > 1048576 THEN 'args: is longer than 1 MiB; store the data elsewhere and pass its place'
+           WHEN octet_length(p) > 1000 THEN 'partition_key: is longer than 1000 bytes'
+           WHEN octet_length(u) > 1000 THEN 'unique_key: is longer than 1000 bytes' END
+  FROM unnest(kinds, argss, partition_keys, unique_keys) WITH ORDINALITY AS j (k, a, p, u, o)
+  WHERE k IS NULL OR octet_length(k) NOT BETWEEN 1 AND 200 OR a IS NULL OR jsonb_typeof(a) <> 'object'
+    OR octet_length(a::text) > 1048576 OR octet_length(p) > 1000 OR octet_length(u) > 1000
+  ORDER BY o LIMIT 1
+$$;
+
 --   SELECT millrace.enqueue_many(ARRAY['mail', 'mail'], ARRAY['{"to": 1}', '{"to": 2}']::jsonb[], queue => 'mails');
 -- One job for each element of `kinds` and `argss`; what is given once holds for all of them. Returns the jobs' ids in
 -- order: of one whose unique key is taken, that of the unfinished job that has it.
@@ -55,19 +72,7 @@ BEGIN
     WHEN timeout < '0' THEN 'timeout: is negative'
     WHEN cardinality(after) > 10000 THEN 'after: names more than 10000 jobs'
     WHEN EXISTS (SELECT FROM unnest(after) AS a WHERE a IS NULL OR a <= 0) THEN 'after: is no job id' END;
-  IF bad IS NULL THEN
-    SELECT format('job %s of the batch: %s', o - 1, CASE
-             WHEN k IS NULL OR octet_length(k) NOT BETWEEN 1 AND 200 THEN 'kind: 1 to 200 bytes are needed'
-             WHEN a IS NULL OR jsonb_typeof(a) <> 'object' THEN 'args: a JSON object is needed'
-             WHEN octet_length(a::text) > 1048576 THEN 'args: is longer than 1 MiB; store the data elsewhere and pass its place'
-             WHEN octet_length(p) > 1000 THEN 'partition_key: is longer than 1000 bytes'
-             WHEN octet_length(u) > 1000 THEN 'unique_key: is longer than 1000 bytes' END)
-    INTO bad
-    FROM unnest(kinds, argss, partition_keys, unique_keys) WITH ORDINALITY AS j (k, a, p, u, o)
-    WHERE k IS NULL OR octet_length(k) NOT BETWEEN 1 AND 200 OR a IS NULL OR jsonb_typeof(a) <> 'object'
-      OR octet_length(a::text) > 1048576 OR octet_length(p) > 1000 OR octet_length(u) > 1000
-    ORDER BY o LIMIT 1;
-  END IF;
+  IF bad IS NULL THEN bad := bad_job(kinds, argss, partition_keys, unique_keys, 'job %s of the batch', 0); END IF;
   IF bad IS NOT NULL THEN RAISE EXCEPTION '%', bad USING ERRCODE = 'MR002'; END IF;
   SELECT array_agg(i), array_agg(a) INTO naming, needs FROM generate_series(1, n) AS i, unnest(after) AS a;
   RETURN ARRAY(

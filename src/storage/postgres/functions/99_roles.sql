@@ -26,7 +26,9 @@ BEGIN
   REVOKE INSERT, UPDATE, DELETE ON @schema@.schema_migration FROM @schema@_worker;
   GRANT EXECUTE ON FUNCTION
     @schema@.enqueue_many(text[], jsonb[], text, text, timestamptz, interval, int, interval, text[], text[], text[], bigint, bigint[], text),
-    @schema@.enqueue(text, jsonb, text, text, timestamptz, interval, int, interval, text, text, text[], bigint, bigint[], text)
+    @schema@.enqueue(text, jsonb, text, text, timestamptz, interval, int, interval, text, text, text[], bigint, bigint[], text),
+    @schema@.enqueue_rows(bigint, text[], jsonb[], text[], text[], timestamptz[], int[], interval[], text[], text[], text[]),
+    @schema@.enqueue_from(regclass)
     TO @schema@_producer;
   GRANT SELECT ON ALL TABLES IN SCHEMA @schema@ TO @schema@_reader;
   GRANT EXECUTE ON FUNCTION @schema@.clock() TO @schema@_reader;
