@@ -3,14 +3,61 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "millrace/client.h"
 #include "millrace/handler.h"
 
 namespace millrace {
+
+// Work of this process beside its jobs, such as a request that is being answered: a worker on its way down waits for it
+// as it does for a running job. It ends when this is destroyed, on any thread; it may outlive the worker.
+class Operation {
+ public:
+  Operation(Operation&&) noexcept = default;
+  Operation& operator=(Operation&&) noexcept = default;
+  ~Operation() = default;
+  // Stops when the shutdown's time is nearly up: end now, or be left behind.
+  [[nodiscard]] std::stop_token stop_token() const;
+
+  struct Impl;
+  explicit Operation(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}  // Worker::operation makes them
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+// How far a worker is on its way down.
+struct ShutdownStatus {
+  enum class Phase {
+    kRunning,     // it has not begun
+    kDraining,    // no new jobs; running ones and operations may finish, for up to `timeout`
+    kCleaningUp,  // their outcomes are reported; the cleanup tasks run
+    kStopped,     // run() is about to return, or has
+  };
+  enum class TaskState {
+    kPending,
+    kRunning,
+    kDone,
+    kFailed,    // it threw
+    kTimedOut,  // it was left behind
+  };
+  struct Task {
+    std::string name;
+    TaskState state = TaskState::kPending;
+  };
+  Phase phase = Phase::kRunning;
+  Duration elapsed{0};  // since it began, 0 before
+  Duration timeout{0};  // WorkerOptions::shutdown_timeout
+  int running_jobs = 0;
+  std::vector<std::string> operations;  // names of those under way, oldest first
+  std::vector<Task> cleanup_tasks;      // in the order they run
+};
 
 // One worker of this process. Register handlers, then run().
 //
@@ -59,6 +106,21 @@ class Worker {
 
   // Asks run() to drain and return; a second call skips the wait. From any thread.
   void stop();
+
+  // Begins an operation that the way down waits for. Nothing once that has begun: refuse the work then. From any
+  // thread.
+  [[nodiscard]] std::optional<Operation> operation(std::string name);
+
+  // Adds a task of the way down, such as closing what handlers share. However run() ends, it calls each once, the last
+  // one added first: after the last handler and operation, when outcomes are reported, and before another worker is
+  // told that this one is gone. Each runs on a thread of its own. After `limit` (1 s, if a second signal or stop() says
+  // to hurry) its stop token stops, and a second later it is left behind. What it throws is logged. Call before run().
+  void on_shutdown(std::string name, std::function<void(std::stop_token)> task,
+                   Duration limit = std::chrono::seconds(5));
+
+  // A question for health probes: how far run() is on its way down. May be asked from any thread, and when the worker
+  // is gone.
+  [[nodiscard]] std::function<ShutdownStatus()> shutdown_status() const;
 
   // A question for liveness probes: which of run()'s own loops has made no progress for more than `limit`, or nothing.
   // A handler that runs long is none of them. May be asked from any thread, and when the worker is gone.

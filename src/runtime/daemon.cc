@@ -52,12 +52,14 @@ bool IsRefusal(ErrorCode code) {
 }  // namespace
 
 Daemon::Daemon(std::shared_ptr<storage::Storage> storage, WorkerOptions options,
-               std::shared_ptr<const Handlers> handlers, ShutdownRequest& shutdown, std::shared_ptr<LoopWatch> watch)
+               std::shared_ptr<const Handlers> handlers, ShutdownRequest& shutdown, std::shared_ptr<LoopWatch> watch,
+               std::shared_ptr<WayDown> way_down)
     : storage_(std::move(storage)),
       options_(std::move(options)),
       handlers_(std::move(handlers)),
       shutdown_(shutdown),
       watch_(std::move(watch)),
+      way_down_(std::move(way_down)),
       completer_(std::make_shared<Completer>(kLinger, kFullBatch)) {}
 
 void Daemon::ShowFailure(const Error& error) {
@@ -203,9 +205,14 @@ int Daemon::Drain() {
   const auto begun = Clock::now();
   const auto end = begun + options_.shutdown_timeout;
   const auto margin = std::min<std::chrono::microseconds>(kStopMargin, options_.shutdown_timeout / 4);
+  way_down_->Begin([completer = completer_] { completer->Interrupt(); });
   auto released = executor_->ReleaseQueued();
   if (!released.empty()) completer_->Add(std::move(released), true);
-  const auto finished = [&] { return executor_->load().running == 0; };
+  const auto finished = [&] {
+    const int running = executor_->load().running;
+    way_down_->SetRunningJobs(running);
+    return running == 0 && way_down_->operations_ended();
+  };
   // Outcomes go on being reported while handlers finish.
   // `patient`: for their results, while these can still be written and nobody is in a hurry.
   const auto wait = [&](Clock::time_point until, bool patient) {
@@ -217,8 +224,10 @@ int Daemon::Drain() {
   };
   wait(end - margin, true);
   executor_->StopRunning(StopReason::kShutdown);
+  way_down_->StopOperations();
   wait(std::min(Clock::now() + margin / 2, end), false);
-  const int cut_off = executor_->AbandonRunning();
+  const int cut_off = executor_->AbandonRunning() + way_down_->LeaveOperations();
+  way_down_->SetRunningJobs(0);
   Flush(end);
   return cut_off;
 }
@@ -257,6 +266,7 @@ Result<int> Daemon::Run() {
     base::Log(base::Level::kError, "Outcomes could not be reported; their jobs will run again",
               {{"jobs", std::to_string(unreported_.size())}});
   }
+  way_down_->Cleanup(shutdown_);
   if (!lost_) leader.Resign();
   if (auto stopped = storage_->StopWorker(worker_); !stopped) ShowFailure(stopped.error());
   base::Log(base::Level::kInfo, "Worker stopped", {{"worker", worker_.id}, {"cut_off", std::to_string(cut_off)}});

@@ -13,14 +13,15 @@
 #include "runtime/lasting_failure.h"
 #include "runtime/loop_watch.h"
 #include "runtime/shutdown.h"
+#include "runtime/way_down.h"
 
 namespace millrace::runtime {
 
 class Daemon {
  public:
-  // `watch` is told of each step of the worker's loops.
+  // `watch` is told of each step of the worker's loops, `way_down` of the end.
   Daemon(std::shared_ptr<storage::Storage> storage, WorkerOptions options, std::shared_ptr<const Handlers> handlers,
-         ShutdownRequest& shutdown, std::shared_ptr<LoopWatch> watch);
+         ShutdownRequest& shutdown, std::shared_ptr<LoopWatch> watch, std::shared_ptr<WayDown> way_down);
 
   // The exit status (see Worker::run). Fails when the worker cannot be registered, when the database has been out of
   // reach for too long, and at once when its disk is full, it cannot be written, or it is damaged.
@@ -42,7 +43,7 @@ class Daemon {
   void Sleep(const storage::ClaimRequest& request);
   // Reports outcomes until the database has taken them, or the budget is spent.
   void Flush(std::chrono::steady_clock::time_point until);
-  // Unstarted jobs back at once, running ones may finish; returns how many attempts had to be cut off.
+  // Unstarted jobs back at once, running ones and operations may finish; returns how many of both had to be cut off.
   int Drain();
   void CountRefused(std::span<const storage::Report> reports, const storage::Accepted& accepted);
   void ShowFailure(const Error& error);
@@ -52,6 +53,7 @@ class Daemon {
   std::shared_ptr<const Handlers> handlers_;
   ShutdownRequest& shutdown_;
   std::shared_ptr<LoopWatch> watch_;
+  std::shared_ptr<WayDown> way_down_;
   std::shared_ptr<Completer> completer_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Fetcher> fetcher_;
