@@ -247,7 +247,7 @@ TEST_F(DocumentsTest, AFileThatMayNotBeReadFailsUntilItMay) {
   fs::permissions(files_ / "shut", fs::perms::none);
   const auto run_unprivileged = [&] {
     for (const auto& entry : fs::directory_iterator(databases_.folder())) fs::permissions(entry.path(), fs::perms::all);
-    const Unprivileged unprivileged({files_.path(), databases_.folder()});
+    const Unprivileged unprivileged;
     return RunOnce();
   };
   EXPECT_EQ(run_unprivileged(), 0);

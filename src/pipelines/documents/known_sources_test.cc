@@ -121,7 +121,7 @@ TEST_F(KnownSourcesTest, WhatTheOuterFolderCannotSeeIsKept) {
   for (const auto& entry : fs::directory_iterator(databases_.folder())) fs::permissions(entry.path(), fs::perms::all);
   fs::permissions(files_ / "sub", fs::perms::none);
   {
-    const Unprivileged unprivileged({files_.path(), databases_.folder()});
+    const Unprivileged unprivileged;
     machine_.Work();
   }
   fs::permissions(files_ / "sub", fs::perms::all);

@@ -164,7 +164,7 @@ TEST_F(FileSourceTest, FoldersThatCannotBeReadAreListed) {
   dir_.Write("open/file", "x");
   fs::permissions(dir_ / "closed", fs::perms::none);
   {
-    const Unprivileged unprivileged({dir_.path()});
+    const Unprivileged unprivileged;
     EXPECT_THAT(Paths(List(Source())), ElementsAre("closed/!unreadable", "open/file"));
   }
   fs::permissions(dir_ / "closed", fs::perms::owner_all);
