@@ -2,8 +2,13 @@
 #include <pthread.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <thread>
 
 #include "base/log.h"
@@ -192,6 +197,119 @@ ProgressBar::Style StyleOf(const Cli& cli) {
   return HasColours(stderr) ? ProgressBar::Style::kBar : ProgressBar::Style::kLines;
 }
 
+// The queues of the pipeline's own jobs.
+std::vector<std::string> DocumentsQueues() {
+  std::vector<std::string> queues;
+  for (const auto kind :
+       {documents::kDiscoverKind, documents::kParseKind, documents::kRecordKind, documents::kReportKind}) {
+    queues.emplace_back(kind);
+  }
+  return queues;
+}
+
+// Fails when this process would never take one of the pipeline's jobs: the run would not end.
+Result<void> CheckTakesItsJobs(const WorkerOptions& worker) {
+  const auto never = [](const std::string& why) {
+    return fail(ErrorCode::kInvalidArgument, why + ": this process would not take the run's jobs, and never end");
+  };
+  if (!worker.scheduler_enabled) return never("worker.scheduler_enabled is false");
+  const auto& priorities = worker.priorities;
+  if (!priorities.empty() && std::find(priorities.begin(), priorities.end(), Priority::kDefault) == priorities.end()) {
+    return never("worker.priorities leaves out 'default'");
+  }
+  for (const std::string& queue : DocumentsQueues()) {
+    if (std::find(worker.queues.begin(), worker.queues.end(), queue) == worker.queues.end()) {
+      return never("worker.queues leaves out '" + queue + "'");
+    }
+  }
+  return {};
+}
+
+// Tells which of the pipeline's queues are paused: the run waits for them.
+void WarnOfPausedQueues(storage::Storage& storage, const std::string& db_flag) {
+  const auto rows = storage.Queues();
+  if (!rows) return;  // whoever needs the database next says why
+  for (const std::string& queue : DocumentsQueues()) {
+    const auto paused = [&](const storage::QueueRow& row) { return row.name == queue && row.paused; };
+    if (std::any_of(rows->begin(), rows->end(), paused)) {
+      PrintWarning("the queue '" + queue + "' is paused, and the run waits for it: millrace queues resume " + queue +
+                   db_flag);
+    }
+  }
+}
+
+// Which loop is stuck of the worker that is at work now. Thread-safe.
+class StuckLoop {
+ public:
+  void Ask(std::function<std::string()> whom) {
+    const std::lock_guard lock(mutex_);
+    whom_ = std::move(whom);
+  }
+  std::string operator()() {
+    const std::lock_guard lock(mutex_);
+    return whom_ ? whom_() : "";
+  }
+
+ private:
+  std::mutex mutex_;
+  std::function<std::string()> whom_;
+};
+
+// What a process has that works on runs, one after the other.
+struct Works {
+  Cli& cli;
+  const runtime::Config& config;
+  const Plan& plan;
+  Owner& owner;
+  WorkerOptions options;
+  std::shared_ptr<StuckLoop> stuck = std::make_shared<StuckLoop>();
+};
+
+// Works on the run until it is over. Without a value it is; else the exit code, and why has been told.
+std::optional<int> WorkOn(Works& works, RunId run) {
+  auto& storage = works.owner.storage();
+  DocumentsWorker documents(works.owner, works.config);
+  Worker worker(works.owner.client(), works.options);
+  documents.Register(worker);
+  works.stuck->Ask(worker.stuck_loop());
+  RunWatch watch(storage, run, worker, StyleOf(works.cli));
+  const auto status = worker.run();
+  watch.Join();
+  if (!status) return PrintError(status.error());
+  if (watch.stalled()) {
+    return PrintError(
+        fmt::format("run {}: its discovery failed for good; started again, the run goes on from there", run),
+        "millrace deadletter list --details" + DbFlag(works.config));
+  }
+  if (!watch.finished()) return Interrupted(storage, works.config, works.cli, works.plan, run, *status);
+  return std::nullopt;
+}
+
+// Starts a run, or goes on with one that was interrupted, to its end. Of the one that was interrupted, what was found
+// before is worked off; what has changed since is not looked for. So the next one follows, unless others may have
+// worked on it all the time.
+int WorkToTheEnd(Works& works, const documents::DocumentsSpec& spec) {
+  auto& storage = works.owner.storage();
+  bool looks_again = false, dead_before = false;
+  while (true) {
+    const auto run = documents::StartDocumentsRun(storage, spec);
+    if (!run) return PrintError(run.error());
+    if (run->joined && !works.cli.json) fmt::print(stderr, "going on with run {}\n", run->id);
+    if (const auto ended = WorkOn(works, run->id)) return *ended;
+    const auto row = storage.GetRun(run->id);
+    const bool completed = row && *row && (*row)->state == storage::RunState::kCompleted;
+    if (looks_again || !run->joined || !completed || works.config.IsPostgres()) {
+      works.cli.signals.reset();  // what follows only looks
+      const int status = Finished(storage, works.config, works.cli, run->id);
+      return status == kOk && dead_before ? kPartial : status;
+    }
+    looks_again = true;
+    const auto report = documents::RunReport(storage, run->id);
+    dead_before = report && report->dead > 0;
+    if (!works.cli.json) fmt::print(stderr, "run {} is done; looking for what changed since it began\n", run->id);
+  }
+}
+
 int Run(Cli& cli, const RunOptions& options) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
@@ -203,44 +321,26 @@ int Run(Cli& cli, const RunOptions& options) {
   if (!spec) return PrintError(spec.error().message, "millrace run documents FOLDER");
   auto owner = Owner::Open(*config, "millrace run " + plan->pipeline, kPatience);
   if (!owner) return PrintError(owner.error());
+  Works works{cli, *config, *plan, **owner, config->worker()};
+  works.options.handle_signals = true;
+  if (works.options.queues.empty()) works.options.queues = DocumentsQueues();
+  if (auto takes = CheckTakesItsJobs(works.options); !takes) {
+    return PrintError(takes.error().message, "millrace config show");
+  }
   auto& storage = (*owner)->storage();
+  WarnOfPausedQueues(storage, DbFlag(*config));
   const auto merged = documents::MergeWithKnown(storage, *spec);
   if (!merged) return PrintError(merged.error());
   for (const std::string& note : merged->notes) fmt::print(stderr, "{}\n", Printable(note));
-  const auto run = documents::StartDocumentsRun(storage, merged->spec);
-  if (!run) return PrintError(run.error());
-  if (run->joined && !cli.json) fmt::print(stderr, "going on with run {}\n", run->id);
-
-  WorkerOptions worker_options = config->worker();
-  worker_options.handle_signals = true;
-  if (worker_options.queues.empty()) {
-    for (const auto kind :
-         {documents::kDiscoverKind, documents::kParseKind, documents::kRecordKind, documents::kReportKind}) {
-      worker_options.queues.emplace_back(kind);
-    }
-  }
-  DocumentsWorker documents(**owner, *config);
-  Worker worker((*owner)->client(), worker_options);
-  documents.Register(worker);
   const DumpOnSigquit dump;
-  (*owner)->health().Watch(storage, Duration(config->Get("http.health_check_interval").number), worker.stuck_loop());
+  (*owner)->health().Watch(storage, Duration(config->Get("http.health_check_interval").number),
+                           [stuck = works.stuck] { return (*stuck)(); });
   // Some file systems take no sockets; the work itself needs none.
   if (auto serving = (*owner)->Serve(); !serving) {
     PrintWarning("other commands cannot reach this run: " + serving.error().message);
   }
   (*owner)->health().SetPhase(http::Phase::kServing);
-  RunWatch watch(storage, run->id, worker, StyleOf(cli));
-  const auto status = worker.run();
-  cli.signals.reset();  // what follows only looks
-  watch.Join();
-  if (!status) return PrintError(status.error());
-  if (watch.stalled()) {
-    return PrintError(
-        fmt::format("run {}: its discovery failed for good; started again, the run goes on from there", run->id),
-        "millrace deadletter list --details" + DbFlag(*config));
-  }
-  if (!watch.finished()) return Interrupted(storage, *config, cli, *plan, run->id, *status);
-  return Finished(storage, *config, cli, run->id);
+  return WorkToTheEnd(works, merged->spec);
 }
 
 }  // namespace

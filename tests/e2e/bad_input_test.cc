@@ -180,6 +180,18 @@ TEST_F(BadInput, AFolderThatIsNotThere) {
   ExpectError({"run", "documents", "no such folder", "--db", "m.db"}, 1, {"no such folder"});
 }
 
+TEST_F(BadInput, ARunThatWouldNeverTakeItsOwnJobs) {
+  SomeDocuments(1);
+  for (const auto& [text, says] :
+       {std::pair{"worker: {queues: [mail]}", "worker.queues leaves out 'documents.discover'"},
+        {"worker: {priorities: [critical]}", "worker.priorities leaves out 'default'"},
+        {"worker: {scheduler_enabled: false}", "worker.scheduler_enabled is false"}}) {
+    WriteFile(folder_ / "m.yaml", text);
+    ExpectError({"run", "documents", "in", "--config", "m.yaml", "--db", "m.db"}, 1, {says, "never end"});
+  }
+  EXPECT_EQ(RunMillrace(folder_.path(), {"run", "documents", "in", "--db", "m.db"}).code, 0);
+}
+
 TEST_F(BadInput, AFolderForTheDatabaseThatIsNotThere) {
   ExpectError({"jobs", "list", "--db", "nowhere/m.db"}, 1, {"nowhere"});
 }

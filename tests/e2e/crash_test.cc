@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <random>
+#include <thread>
 
 #include "support/content.h"
 #include "support/make_documents.h"
@@ -94,6 +95,36 @@ class Crash : public ::testing::Test {
 TEST_F(Crash, AFolderKilledTenTimesEndsAsIfUndisturbed) {
   MakeFolder();
   KillAndCompare("in", Full() ? 40 : 10);
+}
+
+TEST_F(Crash, ARunThatGoesOnLooksForWhatChangedMeanwhile) {
+  MakeFolder();
+  WriteFile(In("kept.txt"), "The aardvark is here from the beginning.");
+  WriteFile(In("deleted.txt"), "The dingo is gone later.");
+  WriteFile(In("changed.txt"), "The wombat is here first.");
+  {
+    Child child(Run("in", "m.db"));
+    const auto discovered = [&] {
+      const Ended runs = RunMillrace(folder_.path(), {"runs", "list", "--db", "m.db", "--json"});
+      return runs.out.find("\"discovery_done\":true") != std::string::npos;
+    };
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!discovered() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    child.Kill(SIGKILL);
+    ASSERT_EQ(child.Wait().signal, SIGKILL) << "it ended before it could be killed";
+  }
+  std::filesystem::remove(In("deleted.txt"));
+  WriteFile(In("changed.txt"), "The platypus is here instead of it.");
+  WriteFile(In("new.txt"), "The quokka came.");
+  Finish("in", "m.db");
+  const auto hits = [&](const std::string& word) {
+    return RunMillrace(folder_.path(), {"search", word, "--db", "m.db", "--json"}).out;
+  };
+  EXPECT_NE(hits("aardvark").find("kept.txt"), std::string::npos);
+  EXPECT_NE(hits("platypus").find("changed.txt"), std::string::npos);
+  EXPECT_NE(hits("quokka").find("new.txt"), std::string::npos);
+  EXPECT_EQ(hits("dingo").find("deleted.txt"), std::string::npos);
+  EXPECT_EQ(hits("wombat").find("changed.txt"), std::string::npos);
 }
 
 TEST_F(Crash, RealDocumentsKilledTenTimesEndAsIfUndisturbed) {

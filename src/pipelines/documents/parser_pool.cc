@@ -199,6 +199,13 @@ Result<ParseOutcome> Pool::JudgeEnd(Program program, const ParserAnswer& answer,
   if (signal == SIGXCPU) {
     return Failure("timeout", "parsing took more processor time than the limit of " + Seconds(limits_.cpu));
   }
+  // No parser does this to itself: the kernel was out of memory, or somebody ended it.
+  const bool outside =
+      signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT;
+  if (outside && !answer.ended_by_us) {
+    return fail(ErrorCode::kIo, "the parser was killed from outside by signal " + std::to_string(signal) + " (" +
+                                    ::strsignal(signal) + ") while it read " + input.name);
+  }
   struct stat now {};
   if (signal == SIGBUS && ::fstat(input.fd, &now) == 0 && now.st_size < size) {
     return fail(ErrorCode::kIo, input.name + " became shorter while it was parsed");

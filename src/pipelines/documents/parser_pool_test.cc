@@ -160,8 +160,8 @@ TEST_F(ParserPoolTest, ChildKilledWhileIdleIsReplacedUnseen) {
 
 TEST_F(ParserPoolTest, CrashEndsTheDocumentOnly) {
   const pid_t before = ChildPid();
-  EXPECT_EQ(Reason("!kill"), "crashed");
-  EXPECT_THAT(message_, HasSubstr("signal 9"));
+  EXPECT_EQ(Reason("!signal"), "crashed");
+  EXPECT_THAT(message_, HasSubstr("signal 10"));
   EXPECT_NE(ChildPid(), before);
   EXPECT_EQ(Reason("!abort"), "crashed");
   EXPECT_THAT(message_, HasSubstr("the last words"));
@@ -173,12 +173,13 @@ TEST_F(ParserPoolTest, CrashEndsTheDocumentOnly) {
 TEST_F(ParserPoolTest, KilledFromOutsideInTheMiddleOfADocument) {
   const pid_t child = ChildPid();
   const Document document("!stop");
-  std::string reason;
-  std::thread parse([&] { reason = pool().Parse(document.input(), {}).value().failure.reason; });
+  Error error;
+  std::thread parse([&] { error = pool().Parse(document.input(), {}).error(); });
   AwaitAtWork(child);
   EXPECT_EQ(::kill(child, SIGKILL), 0);
   parse.join();
-  EXPECT_EQ(reason, "crashed");
+  EXPECT_EQ(error.code, ErrorCode::kIo) << "not the document's fault, so that it is tried again";
+  EXPECT_THAT(error.message, HasSubstr("killed from outside by signal 9"));
   ExpectWorks();
 }
 
@@ -317,7 +318,7 @@ TEST_F(ParserPoolTest, ManyThreadsAtOnce) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < 10; ++i) {
         const std::string text = "thread " + std::to_string(t) + " document " + std::to_string(i);
-        const Document document(i % 5 == 4 ? "!kill" : text);
+        const Document document(i % 5 == 4 ? "!signal" : text);
         auto outcome = pool().Parse(document.input(), {});
         if (!outcome) continue;
         if (i % 5 == 4) {

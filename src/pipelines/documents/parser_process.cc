@@ -190,7 +190,10 @@ ParserAnswer ParserProcess::End(ParserAnswer::How how) {
     for (int i = 0; i < 200 && ::waitpid(pid_, &answer.wait_status, WNOHANG) == 0; ++i) ::usleep(1000);
   }
   const int status = Kill();
-  if (answer.wait_status == 0) answer.wait_status = status;
+  if (answer.wait_status == 0) {
+    answer.wait_status = status;
+    answer.ended_by_us = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  }
   answer.words = Words();
   return answer;
 }

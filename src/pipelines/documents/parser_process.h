@@ -35,9 +35,10 @@ class OwnedFd {
 struct ParserAnswer {
   enum class How { kReply, kTimeout, kEnded, kNonsense };
   How how = How::kReply;
-  ReplyFrame reply;     // kReply
-  int wait_status = 0;  // kEnded, as of waitpid
-  std::string words;    // the end of what the child wrote to its standard error, on one line
+  ReplyFrame reply;          // kReply
+  int wait_status = 0;       // kEnded, as of waitpid
+  bool ended_by_us = false;  // kEnded: it hung up but went on, and was killed here
+  std::string words;         // the end of what the child wrote to its standard error, on one line
 };
 
 // Not thread-safe. Destroying it kills the child with all that it may have started, and reaps it.

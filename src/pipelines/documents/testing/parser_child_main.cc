@@ -95,7 +95,7 @@ void Misbehave(std::string_view order) {
     if (::fork() == 0) ::pause();
     for (;;) ::pause();
   }
-  if (order.starts_with("!kill")) ::kill(::getpid(), SIGKILL);
+  if (order.starts_with("!signal")) ::kill(::getpid(), SIGUSR1);
   if (order.starts_with("!abort")) {
     std::fputs("the last words\n", stderr);
     ::signal(SIGABRT, SIG_DFL);
