@@ -115,6 +115,24 @@ TEST_F(ContentionTest, HistorysPartitionsAreMadeWhenNobodyReadsThere) {
   EXPECT_EQ(Count(partitions), made);
 }
 
+// The plans hold without statistics too, and however many jobs wait.
+TEST_F(ContentionTest, AClaimAmongManyPartitionsReadsFewOfTheirJobs) {
+  Execute(*hand_,
+          "SELECT millrace.enqueue_many(array_agg('k'::text), array_agg('{}'::jsonb),"
+          " partition_keys => array_agg('p' || i % 200)) FROM generate_series(1, 4000) AS i");
+  Must(hand_->Begin());
+  const std::string incarnation = std::to_string(worker_.incarnation);
+  const std::string priorities = "'{0,1,2,3,4}'::smallint[]";
+  EXPECT_GT(Number(*hand_, "SELECT count(*) FROM millrace.candidates(" + incarnation + ", 2, 2, NULL, " + priorities +
+                               ", millrace.clock())"),
+            2);
+  EXPECT_EQ(Number(*hand_, "SELECT work::int::bigint FROM millrace.look(" + incarnation + ", NULL, " + priorities +
+                               ", '1'::xid8)"),
+            1);
+  EXPECT_LT(Number(*hand_, "SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'millrace.job'::regclass"),
+            100);
+}
+
 TEST_F(ContentionTest, VeryManyPartitionsTakeFewLocks) {
   Must(hand_->Begin());
   Execute(*hand_, EnqueueOfPartitions(1000));

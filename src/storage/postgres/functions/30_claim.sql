@@ -2,9 +2,13 @@
 -- candidates, the engine deals the turns between lanes, and claim_plan() takes what it chose, checking again under
 -- locks. No claim waits for a lock: what somebody else holds is passed over.
 
--- Every lane with jobs that wait, by skipping through the indexes. partitioned: its jobs have partition keys.
+-- Every lane with jobs that wait, by skipping through the indexes. partitioned: its jobs have partition keys. (PL/pgSQL
+-- here and below for a single query: it keeps the plan, SQL functions are planned at every call.)
 CREATE OR REPLACE FUNCTION @schema@.lanes() RETURNS TABLE (queue text, priority smallint, partitioned boolean)
-LANGUAGE sql STABLE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET enable_sort = off SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
   WITH RECURSIVE plain (queue, priority) AS (
     (SELECT queue, priority FROM job WHERE state IN (1, 2, 4) AND partition_key IS NULL
      ORDER BY queue, priority LIMIT 1)
@@ -20,8 +24,8 @@ LANGUAGE sql STABLE SET search_path = @schema@, pg_catalog SET enable_seqscan = 
       SELECT j.queue, j.priority FROM partition_lane AS j WHERE (j.queue, j.priority) > (l.queue, l.priority)
       ORDER BY j.queue, j.priority LIMIT 1) AS n
   )
-  SELECT queue, priority, false FROM plain UNION ALL SELECT queue, priority, true FROM keyed
-$$;
+  SELECT queue, priority, false FROM plain UNION ALL SELECT queue, priority, true FROM keyed;
+END $$;
 
 CREATE OR REPLACE FUNCTION @schema@.check_worker(worker_id text, of_incarnation bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog AS $$
@@ -187,7 +191,10 @@ CREATE OR REPLACE FUNCTION @schema@.candidates(of_incarnation bigint, most int, 
 RETURNS TABLE (step smallint, id bigint, run_at timestamptz, created_at timestamptz, started_at timestamptz,
   token bigint, run bigint, timeout bigint, attempt int, max_attempts int, crashes int, priority smallint, queue text,
   kind text, partition_key text, unique_key text, tags text, args text)
-LANGUAGE sql VOLATILE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
   WITH lane AS MATERIALIZED (
     SELECT l.* FROM lanes() AS l LEFT JOIN queue AS q ON q.name = l.queue
     WHERE (of_queues IS NULL OR l.queue = ANY (of_queues)) AND l.priority = ANY (of_priorities) AND q.paused IS NOT TRUE
@@ -202,8 +209,10 @@ LANGUAGE sql VOLATILE SET search_path = @schema@, pg_catalog SET enable_seqscan 
     SELECT l.queue, l.priority, k.key FROM lane AS l, LATERAL (
       SELECT h.key FROM partition_lane AS h JOIN partition AS p ON p.key = h.key
       WHERE h.queue = l.queue AND h.priority = l.priority AND h.run_at <= t AND p.holder IN (0, of_incarnation)
-        AND EXISTS (SELECT FROM job AS j WHERE j.state IN (1, 2, 4) AND j.partition_key = h.key AND j.queue = h.queue
-                    AND j.priority = h.priority AND j.run_at <= t)
+        -- Not EXISTS: without statistics the planner would join, by looking through the whole lane for each key.
+        AND (SELECT true FROM job AS j
+             WHERE j.state IN (1, 2, 4) AND j.partition_key = h.key AND j.queue = h.queue AND j.priority = h.priority
+               AND j.run_at <= t ORDER BY j.partition_key, j.queue, j.priority, j.run_at, j.id LIMIT 1)
       ORDER BY h.queue, h.priority, h.run_at, h.job LIMIT most_held) AS k
     WHERE l.partitioned
   ), keyed AS (
@@ -227,8 +236,8 @@ LANGUAGE sql VOLATILE SET search_path = @schema@, pg_catalog SET enable_seqscan 
   UNION ALL
   (SELECT 2::smallint, id, run_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, priority, queue, NULL,
           partition_key, NULL, NULL, NULL
-   FROM chosen ORDER BY queue, priority, run_at, id)
-$$;
+   FROM chosen ORDER BY queue, priority, run_at, id);
+END $$;
 
 -- Moves a partition's position in a lane on to its first job that waits, if no producer of the key is under way.
 CREATE OR REPLACE FUNCTION @schema@.advance_lane(of_queue text, of_priority smallint, of_key text) RETURNS void

@@ -193,8 +193,11 @@ BEGIN
             THEN EXISTS (
               SELECT FROM partition_lane AS h JOIN partition AS p ON p.key = h.key
               WHERE h.queue = l.queue AND h.priority = l.priority AND h.run_at <= t AND p.holder IN (0, of_incarnation)
-                AND EXISTS (SELECT FROM job AS j WHERE j.state IN (1, 2, 4) AND j.partition_key = h.key
-                            AND j.queue = h.queue AND j.priority = h.priority AND j.run_at <= t))
+                -- Not EXISTS: see candidates.
+                AND (SELECT true FROM job AS j
+                     WHERE j.state IN (1, 2, 4) AND j.partition_key = h.key AND j.queue = h.queue
+                       AND j.priority = h.priority AND j.run_at <= t
+                     ORDER BY j.partition_key, j.queue, j.priority, j.run_at, j.id LIMIT 1))
             ELSE EXISTS (SELECT FROM job AS j WHERE j.state IN (1, 2, 4) AND j.partition_key IS NULL
                          AND j.queue = l.queue AND j.priority = l.priority AND j.run_at <= t)
           END

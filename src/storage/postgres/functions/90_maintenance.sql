@@ -10,8 +10,11 @@ BEGIN
   FOR stale IN
     SELECT l.queue, l.priority, l.key FROM partition_lane AS l
     WHERE l.run_at <= clock()
-      AND NOT EXISTS (SELECT FROM job AS j WHERE j.state IN (1, 2, 4) AND j.partition_key = l.key AND j.queue = l.queue
-                      AND j.priority = l.priority AND j.run_at <= clock())
+      -- Not NOT EXISTS: see candidates.
+      AND (SELECT true FROM job AS j
+           WHERE j.state IN (1, 2, 4) AND j.partition_key = l.key AND j.queue = l.queue AND j.priority = l.priority
+             AND j.run_at <= clock()
+           ORDER BY j.partition_key, j.queue, j.priority, j.run_at, j.id LIMIT 1) IS NULL
     LIMIT most
   LOOP
     PERFORM FROM partition WHERE key = stale.key FOR UPDATE SKIP LOCKED;
