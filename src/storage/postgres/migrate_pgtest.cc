@@ -245,7 +245,8 @@ TEST_F(ProducersTest, RowsThatWereCopiedAreEnqueued) {
   EXPECT_EQ(sums.row(0).integer(3), 10000);
   EXPECT_EQ(sums.row(0).integer(4), 7142);
   EXPECT_EQ(sums.row(0).integer(5), 49999);
-  const auto& counts = Must(Must(OpenDriver())->Queues()).at(0).counts;
+  const QueueRow queue = Must(Must(OpenDriver())->Queues()).at(0);
+  const auto& counts = queue.counts;
   EXPECT_EQ(counts[1][static_cast<int>(JobState::kAvailable)] + counts[2][static_cast<int>(JobState::kAvailable)],
             39999)
       << "they are counted";
