@@ -168,19 +168,33 @@ int Interrupted(storage::Storage& storage, const runtime::Config& config, const 
       again + "   (goes on where it stopped)", status == kOk ? kPartial : status);
 }
 
-int Finished(storage::Storage& storage, const runtime::Config& config, const Cli& cli, RunId run) {
+Result<json::object> ReportBody(const documents::DocumentsReport& report) {
+  auto body = base::ParseJson(documents::ReportToJson(report));
+  if (!body || !body->is_object()) return fail(ErrorCode::kInternal, "the report is no JSON object");
+  return std::move(body->get_object());
+}
+
+// before: what came of the interrupted run that this process has ended first.
+int Finished(storage::Storage& storage, const runtime::Config& config, const Cli& cli, RunId run,
+             const std::optional<documents::DocumentsReport>& before) {
   const auto report = documents::RunReport(storage, run);
   if (!report) return PrintError(report.error());
   const auto row = storage.GetRun(run);
   if (!row) return PrintError(row.error());
   const bool cancelled = *row && (*row)->state == storage::RunState::kCancelled;
-  const bool partial = report->dead > 0 || cancelled;
+  const bool dead = report->dead > 0 || (before && before->dead > 0);
+  const int status = dead || cancelled ? kPartial : kOk;
   if (cli.json) {
-    auto body = base::ParseJson(documents::ReportToJson(*report));
-    if (!body || !body->is_object()) return PrintError("the report is no JSON object", "");
-    body->get_object()["finished"] = !cancelled;
+    auto body = ReportBody(*report);
+    if (!body) return PrintError(body.error());
+    (*body)["finished"] = !cancelled;
+    if (before) {
+      auto resumed = ReportBody(*before);
+      if (!resumed) return PrintError(resumed.error());
+      (*body)["resumed"] = std::move(*resumed);
+    }
     PrintJson(*body);
-    return partial ? kPartial : kOk;
+    return status;
   }
   Print(documents::ReportToText(*report));
   if (cancelled) {
@@ -188,8 +202,8 @@ int Finished(storage::Storage& storage, const runtime::Config& config, const Cli
   }
   const std::string phrase = FindSearchHint(storage);
   if (!phrase.empty()) Print(fmt::format("try: millrace search {}{}\n", QuoteForShell(phrase), DbFlag(config)));
-  if (report->dead > 0) Print(fmt::format("try: millrace deadletter analyze{}\n", DbFlag(config)));
-  return partial ? kPartial : kOk;
+  if (dead) Print(fmt::format("try: millrace deadletter analyze{}\n", DbFlag(config)));
+  return status;
 }
 
 ProgressBar::Style StyleOf(const Cli& cli) {
@@ -290,7 +304,7 @@ std::optional<int> WorkOn(Works& works, RunId run) {
 // worked on it all the time.
 int WorkToTheEnd(Works& works, const documents::DocumentsSpec& spec) {
   auto& storage = works.owner.storage();
-  bool looks_again = false, dead_before = false;
+  std::optional<documents::DocumentsReport> before;
   while (true) {
     const auto run = documents::StartDocumentsRun(storage, spec);
     if (!run) return PrintError(run.error());
@@ -298,15 +312,16 @@ int WorkToTheEnd(Works& works, const documents::DocumentsSpec& spec) {
     if (const auto ended = WorkOn(works, run->id)) return *ended;
     const auto row = storage.GetRun(run->id);
     const bool completed = row && *row && (*row)->state == storage::RunState::kCompleted;
-    if (looks_again || !run->joined || !completed || works.config.IsPostgres()) {
+    if (before || !run->joined || !completed || works.config.IsPostgres()) {
       works.cli.signals.reset();  // what follows only looks
-      const int status = Finished(storage, works.config, works.cli, run->id);
-      return status == kOk && dead_before ? kPartial : status;
+      return Finished(storage, works.config, works.cli, run->id, before);
     }
-    looks_again = true;
-    const auto report = documents::RunReport(storage, run->id);
-    dead_before = report && report->dead > 0;
-    if (!works.cli.json) fmt::print(stderr, "run {} is done; looking for what changed since it began\n", run->id);
+    auto report = documents::RunReport(storage, run->id);
+    if (!report) return PrintError(report.error());
+    before = std::move(*report);
+    if (works.cli.json) continue;
+    Print(documents::ReportToText(*before));
+    fmt::print(stderr, "looking for what changed since run {} began\n", run->id);
   }
 }
 

@@ -28,6 +28,10 @@ class HeartbeatTest : public ::testing::Test {
     storage_ = std::make_shared<storage::FaultyStorage>(storage::OpenStorage(options).value(), 1,
                                                         [this](storage::Method method) { Called(method); });
     handlers_ = std::make_shared<Handlers>(options);
+    handlers_->Add("wait", {[this](Context&) {
+                     end_.wait();
+                     return Outcome::done();
+                   }});
     completer_ = std::make_shared<Completer>(milliseconds(1), 100);
     other_ = Register("other");
     worker_ = Register("worker");
@@ -54,9 +58,10 @@ class HeartbeatTest : public ::testing::Test {
     heartbeat_ = std::make_unique<Heartbeat>(*storage_, worker_, *executor_, options_, *leader_, watch_,
                                              [](const std::optional<Error>&) {});
   }
-  void SubmitOne(const std::string& kind) {
+  // A job that runs until end_.
+  void SubmitOne() {
     NewJob job;
-    job.kind = kind;
+    job.kind = "wait";
     ASSERT_TRUE(storage_->Enqueue(std::span(&job, 1)));
     storage::ClaimRequest claim;
     claim.worker = worker_;
@@ -116,13 +121,9 @@ TEST_F(HeartbeatTest, AnIdleWorkerBeatsTwicePerStaleThreshold) {
 
 TEST_F(HeartbeatTest, AWorkerWithAJobBeatsEachInterval) {
   OtherLeadsFor(hours(1));
-  handlers_->Add("wait", {[this](Context&) {
-                   end_.wait();
-                   return Outcome::done();
-                 }});
   Start();
   EXPECT_TRUE(WaitUntilQuiet());
-  SubmitOne("wait");
+  SubmitOne();
   EXPECT_TRUE(WaitForBeats(Beats() + 3)) << "an idle one would beat every half hour";
   end_.count_down();
 }
@@ -158,15 +159,11 @@ TEST_F(HeartbeatTest, AnIdleWorkerCampaignsWhenTheLeadersTimeIsUp) {
 
 TEST_F(HeartbeatTest, AWorkerThatWasNotHeardTriesAgainAfterAnInterval) {
   OtherLeadsFor(hours(1));
-  handlers_->Add("wait", {[this](Context&) {
-                   end_.wait();
-                   return Outcome::done();
-                 }});
   Start();
   ASSERT_TRUE(WaitUntilQuiet());
   const std::size_t before = Beats();
   storage_->FailNext(storage::Method::kHeartbeat, storage::Fault::kBefore);
-  SubmitOne("wait");
+  SubmitOne();
   EXPECT_TRUE(WaitForBeats(before + 1)) << "the one that fails";
   end_.count_down();
   EXPECT_TRUE(WaitForBeats(before + 2)) << "although there is nothing to do any more";

@@ -151,6 +151,10 @@ bool WayDown::WaitFor(Task& task, const ShutdownRequest& request) {
 }
 
 void WayDown::Cleanup(ShutdownRequest& request) {
+  {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->closed = true;  // when the worker never began, nobody else has said so
+  }
   std::vector<std::shared_ptr<Task>> tasks;
   {
     const std::lock_guard lock(mutex_);

@@ -22,7 +22,7 @@ class WayDown {
 
   explicit WayDown(Duration timeout);
 
-  // Nothing once Begin was called.
+  // Nothing once Begin or Cleanup was called.
   std::optional<Operation> Start(std::string name);
   // Until Cleanup.
   void AddTask(std::string name, std::function<void(std::stop_token)> task, Duration limit);

@@ -231,6 +231,7 @@ TEST_F(WayDownTest, TasksRunOnceThoughNothingEverBegan) {
   way_down.Cleanup(request);
   way_down.Cleanup(request);
   EXPECT_THAT(did_, ElementsAre("closed"));
+  EXPECT_FALSE(way_down.Start("late"));
   EXPECT_EQ(way_down.status().elapsed, Duration(0));
 }
 
