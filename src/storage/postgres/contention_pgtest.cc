@@ -135,8 +135,8 @@ TEST_F(ContentionTest, AClaimAmongManyPartitionsReadsFewOfTheirJobs) {
   EXPECT_LT(fetched("SELECT count(*) - 1 FROM millrace.candidates(" + incarnation + ", 2, 2, NULL, " + filter +
                     "millrace.clock())"),
             100);
-  // The worst case of a look: of all partitions only the last one is free.
-  Execute(*hand_, "UPDATE millrace.partition SET holder = 999 WHERE key <> 'p0'");
+  // The worst case of a look: of all partitions only the one is free that is last in the index.
+  Execute(*hand_, "UPDATE millrace.partition SET holder = 999 WHERE key <> 'p99'");
   EXPECT_LT(fetched("SELECT work::int::bigint FROM millrace.look(" + incarnation + ", NULL, " + filter + "'1'::xid8)"),
             1000);
 }
