@@ -47,13 +47,13 @@ class DriverTransaction : public Transaction {
   SqlSession& sql() override { return session_; }
   Result<std::vector<Enqueued>> enqueue(std::span<const NewJob> jobs) override;
   Result<Accepted> ReportIn(const WorkerRef& worker, std::span<const Report> reports) override;
-  [[nodiscard]] const std::vector<RunId>& finished() const { return finished_; }
+  [[nodiscard]] const Driver::Afterwards& after() const { return after_; }
 
  private:
   Driver& driver_;
   Connection& connection_;
   Session session_;
-  std::vector<RunId> finished_;
+  Driver::Afterwards after_;
 };
 
 Driver::Driver(StorageOptions options, PoolOptions pool, ConnectOptions listen)
@@ -83,6 +83,13 @@ Result<std::vector<ResultSet>> Driver::RunTogether(std::span<const Call> calls) 
   }
 }
 
+void Driver::FollowUp(const Afterwards& after) {
+  for (const Afterwards::Freed& freed : after.freed) {
+    (void)Run(statements_.wake_idle, Params().Untyped(freed.queues).Untyped(freed.priorities));
+  }
+  AdvanceRuns(after.runs);
+}
+
 void Driver::AdvanceRuns(const std::vector<RunId>& runs) {
   if (runs.empty()) return;
   if (const auto done = Run(statements_.advance_runs, Params().Ints(runs)); !done) {
@@ -100,11 +107,11 @@ Result<std::vector<Enqueued>> DriverTransaction::enqueue(std::span<const NewJob>
 }
 
 Result<Accepted> DriverTransaction::ReportIn(const WorkerRef& worker, std::span<const Report> reports) {
-  return driver_.ReportOn(connection_, worker, reports, finished_);
+  return driver_.ReportOn(connection_, worker, reports, after_);
 }
 
 Result<void> Driver::Transact(const std::function<Result<void>(Transaction&)>& body) {
-  std::vector<RunId> finished;
+  Afterwards after;
   {
     MILLRACE_ASSIGN(Pool::Lease connection, pool_.Acquire());  // rolls back what a body that throws leaves open
     MILLRACE_TRY(connection->Begin());
@@ -114,9 +121,9 @@ Result<void> Driver::Transact(const std::function<Result<void>(Transaction&)>& b
       return done;
     }
     MILLRACE_TRY(connection->Commit());
-    finished = transaction.finished();
+    after = transaction.after();
   }
-  AdvanceRuns(finished);
+  FollowUp(after);
   return {};
 }
 

@@ -77,8 +77,16 @@ class Driver : public Storage {
   // One statement in a transaction of its own; run again when it lost a race with another transaction.
   Result<ResultSet> Run(const Query& query, const Params& params);
   Result<std::vector<ResultSet>> RunTogether(std::span<const Call> calls);
-  // Starts final stages of runs that a committed transaction may have emptied. That transaction stands whatever happens
-  // here: a failure is left to the leader's maintenance, which looks at all runs.
+  // What a committed transaction leaves to be done. It stands whatever becomes of that: runs that may be over are also
+  // looked at by the leader's maintenance, and idle workers look now and then.
+  struct Afterwards {
+    struct Freed {  // arrays, as the server sent them
+      std::string queues, priorities;
+    };
+    std::vector<RunId> runs;   // may be over: the final stage may start
+    std::vector<Freed> freed;  // lanes in which others may work now
+  };
+  void FollowUp(const Afterwards& after);
   void AdvanceRuns(const std::vector<RunId>& runs);
 
   // ---- enqueue.cc
@@ -131,9 +139,9 @@ class Driver : public Storage {
   std::optional<Sleep> LookedSleep(const ClaimRequest& filter, Looks& looks);
 
   // ---- report.cc
-  // In the connection's open transaction; `finished` gets runs that may be over once it commits.
+  // In the connection's open transaction; `after` gets what is to be done once it commits.
   Result<Accepted> ReportOn(Connection& connection, const WorkerRef& worker, std::span<const Report> reports,
-                            std::vector<RunId>& finished);
+                            Afterwards& after);
   Result<void> CheckEmits(Connection& connection, const WorkerRef& worker, std::span<const Report> reports,
                           std::vector<bool>& refused);
   Result<std::vector<bool>> Refused(const WorkerRef& worker, std::span<const Report> reports);
@@ -142,7 +150,7 @@ class Driver : public Storage {
                                      const std::vector<bool>& refused, const ClaimRequest& request);
   static Params ReportParams(const WorkerRef& worker, std::span<const Report> reports,
                              const std::vector<bool>& refused);
-  static Accepted ReadAccepted(const ResultSet& rows, const std::vector<bool>& refused, std::vector<RunId>& finished);
+  static Accepted ReadAccepted(const ResultSet& rows, const std::vector<bool>& refused, Afterwards& after);
 
   // ---- leaders.cc
   static Params CampaignParams(const WorkerRef& worker, const Campaign& campaign);

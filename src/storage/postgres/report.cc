@@ -131,22 +131,24 @@ Params Driver::ReportParams(const WorkerRef& worker, std::span<const Report> rep
   return params;
 }
 
-Accepted Driver::ReadAccepted(const ResultSet& rows, const std::vector<bool>& refused, std::vector<RunId>& finished) {
+Accepted Driver::ReadAccepted(const ResultSet& rows, const std::vector<bool>& refused, Afterwards& after) {
   const std::string_view flags = rows.row(0).text(0);
   Accepted accepted;
   for (std::size_t i = 0; i < refused.size(); ++i)
     accepted.push_back(i < flags.size() && flags[i] == '1' && !refused[i]);
-  for (const RunId run : ParseIds(rows.row(0).text(1))) finished.push_back(run);
+  for (const RunId run : ParseIds(rows.row(0).text(1))) after.runs.push_back(run);
+  if (!rows.row(0).is_null(2))
+    after.freed.push_back({std::string(rows.row(0).text(2)), std::string(rows.row(0).text(3))});
   return accepted;
 }
 
 Result<Accepted> Driver::ReportOn(Connection& connection, const WorkerRef& worker, std::span<const Report> reports,
-                                  std::vector<RunId>& finished) {
+                                  Afterwards& after) {
   if (reports.empty()) return Accepted();
   std::vector<bool> refused = Repeated(reports);
   MILLRACE_TRY(CheckEmits(connection, worker, reports, refused));
   MILLRACE_ASSIGN(const ResultSet rows, connection.Run(statements_.report, ReportParams(worker, reports, refused)));
-  return ReadAccepted(rows, refused, finished);
+  return ReadAccepted(rows, refused, after);
 }
 
 // Which reports need not be sent. Takes a connection only if some emit cannot be enqueued.
@@ -165,9 +167,9 @@ Result<Accepted> Driver::ReportOutcomes(const WorkerRef& worker, std::span<const
   if (reports.empty()) return Accepted();
   MILLRACE_ASSIGN(const std::vector<bool> refused, Refused(worker, reports));
   MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.report, ReportParams(worker, reports, refused)));
-  std::vector<RunId> finished;
-  Accepted accepted = ReadAccepted(rows, refused, finished);
-  AdvanceRuns(finished);
+  Afterwards after;
+  Accepted accepted = ReadAccepted(rows, refused, after);
+  FollowUp(after);
   return accepted;
 }
 
@@ -191,12 +193,12 @@ Result<Exchange> Driver::ReportBesideClaim(Pool::Lease reporting, Pool::Lease cl
     return fail(reported.error());
   }
   Exchange exchange;
-  std::vector<RunId> finished;
-  exchange.accepted = ReadAccepted(reported->front(), refused, finished);
+  Afterwards after;
+  exchange.accepted = ReadAccepted(reported->front(), refused, after);
   if (claimed) {
     MILLRACE_ASSIGN(exchange.claimed, FinishClaim(request, claimed->front(), seen, claim.number));
   }
-  AdvanceRuns(finished);
+  FollowUp(after);
   return exchange;
 }
 
@@ -227,10 +229,10 @@ Result<Exchange> Driver::ReportAndClaim(std::span<const Report> reports, const C
     return fail(answers.error());
   }
   const std::vector<ResultSet>& results = *answers;
-  std::vector<RunId> finished;
-  exchange.accepted = ReadAccepted(results[0], refused, finished);
+  Afterwards after;
+  exchange.accepted = ReadAccepted(results[0], refused, after);
   MILLRACE_ASSIGN(exchange.claimed, FinishClaim(request, results[1], seen, claim.number));
-  AdvanceRuns(finished);
+  FollowUp(after);
   return exchange;
 }
 

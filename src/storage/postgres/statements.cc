@@ -66,6 +66,7 @@ Statements::Statements(std::string_view schema) {
   set(pause_queue, "pause_queue", queries::kPauseQueue);
   set(configure_queue, "configure_queue", queries::kConfigureQueue);
   set(wake_all, "wake_all", queries::kWakeAll);
+  set(wake_idle, "wake_idle", queries::kWakeIdle);
   set(attempts, "attempts", queries::kAttempts);
   set(lane_counts, "lane_counts", queries::kLaneCounts);
   set(queues, "queues", queries::kQueues);

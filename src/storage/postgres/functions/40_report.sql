@@ -4,10 +4,12 @@
 -- locks its lease's row first, in order of token: so what is found here stays as it is to the end of the transaction.
 -- to_states: where each job goes; one that has a cancel request and would wait again is cancelled instead. delays:
 -- microseconds to run_at, -1 to keep it. outcomes: what stands among the failed attempts, NULL for none. errors: NULL
--- keeps the one the job has. of_incarnation NULL: whoever holds it (rescue).
+-- keeps the one the job has. of_incarnation NULL: whoever holds it (rescue). freed_queues, freed_priorities: where others
+-- have work now, if there are any who wait for some; the caller wakes them (see wake_idle).
 CREATE OR REPLACE FUNCTION @schema@.end_attempts(
   of_incarnation bigint, ids bigint[], attempts int[], tokens bigint[], to_states smallint[], delays bigint[],
-  uncounted int[], crashed int[], outcomes text[], errors text[], results text[]) RETURNS boolean[]
+  uncounted int[], crashed int[], outcomes text[], errors text[], results text[],
+  OUT accepted boolean[], OUT freed_queues text[], OUT freed_priorities smallint[])
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -26,7 +28,10 @@ BEGIN
     SELECT * INTO ended FROM end_jobs(of_incarnation, ids, attempts, tokens, to_states, delays, uncounted, crashed, outcomes,
                                       errors, results, t);
   END IF;
-  IF ended.ords IS NULL THEN RETURN array_fill(false, ARRAY[n]); END IF;
+  IF ended.ords IS NULL THEN
+    accepted := array_fill(false, ARRAY[n]);
+    RETURN;
+  END IF;
   PERFORM count_ended(ended.queues, ended.priorities, ended.states, ended.runs, ended.tokens);
   -- Mostly this look is all that dependencies cost: an index probe for each job.
   IF EXISTS (SELECT FROM dependency WHERE needs = ANY (ended.ids)) THEN
@@ -35,12 +40,14 @@ BEGIN
   PERFORM release_partitions(ended.queues, ended.priorities, ended.keys, ended.waiting, ended.run_ats)
   WHERE EXISTS (SELECT FROM unnest(ended.keys) AS k WHERE k IS NOT NULL);
   -- What waits again, or a place in a limited queue or a partition, is work for others.
-  IF EXISTS (SELECT FROM unnest(ended.waiting, ended.keys) AS e (i, k) WHERE i IS NOT NULL OR k IS NOT NULL)
-     OR EXISTS (SELECT FROM queue WHERE name = ANY (ended.queues) AND concurrency IS NOT NULL) THEN
-    PERFORM wake_idle(ended.queues, ended.priorities);
+  IF (EXISTS (SELECT FROM unnest(ended.waiting, ended.keys) AS e (i, k) WHERE i IS NOT NULL OR k IS NOT NULL)
+      OR EXISTS (SELECT FROM queue WHERE name = ANY (ended.queues) AND concurrency IS NOT NULL))
+     AND EXISTS (SELECT FROM idle_worker) THEN
+    freed_queues := ended.queues;
+    freed_priorities := ended.priorities;
   END IF;
-  IF cardinality(ended.ords) = n THEN RETURN array_fill(true, ARRAY[n]); END IF;
-  RETURN ARRAY(SELECT o = ANY (ended.ords) FROM generate_series(1, n) AS o ORDER BY o);
+  accepted := CASE WHEN cardinality(ended.ords) = n THEN array_fill(true, ARRAY[n])
+                   ELSE ARRAY(SELECT o = ANY (ended.ords) FROM generate_series(1, n) AS o ORDER BY o) END;
 END $$;
 
 -- The jobs themselves, whatever becomes of them; see end_attempts, whose locks let rows be named by ctid. ords: which of
@@ -181,14 +188,15 @@ BEGIN
 END $$;
 
 -- A worker's reports. What each emits is enqueued with it, if its lease is current: emit_of names the report by position.
--- Runs that may be over come back with the answer, for advance_run to look at after the commit.
+-- Runs that may be over come back with the answer, for advance_run to look at after the commit; and what was freed, for
+-- wake_idle: a transaction that notifies is alone in committing until it is on the disk.
 CREATE OR REPLACE FUNCTION @schema@.report(
   worker_id text, of_incarnation bigint, ids bigint[], attempts int[], tokens bigint[], to_states smallint[],
   delays bigint[], uncounted int[], outcomes text[], errors text[], results text[], discovered boolean[],
   emit_of int[], kinds text[], argss text[], queues text[], priorities smallint[], run_ats timestamptz[],
   emit_delays bigint[], max_attemptss int[], max_crashess int[], timeouts bigint[], partition_keys text[],
   unique_keys text[], tagss text[], naming int[], needs bigint[], policies smallint[],
-  OUT accepted boolean[], OUT finished_runs bigint[])
+  OUT accepted boolean[], OUT finished_runs bigint[], OUT freed_queues text[], OUT freed_priorities smallint[])
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -206,8 +214,9 @@ BEGIN
     run_of := ARRAY(SELECT (SELECT j.run FROM job AS j WHERE j.id = i) FROM unnest(ids) WITH ORDINALITY AS r (i, o)
                     ORDER BY o);
   END IF;
-  accepted := end_attempts(of_incarnation, ids, attempts, tokens, to_states, delays, uncounted,
-                           array_fill(0, ARRAY[cardinality(ids)]), outcomes, errors, results);
+  SELECT e.* INTO accepted, freed_queues, freed_priorities
+  FROM end_attempts(of_incarnation, ids, attempts, tokens, to_states, delays, uncounted,
+                    array_fill(0, ARRAY[cardinality(ids)]), outcomes, errors, results) AS e;
   IF cardinality(emit_of) > 0 THEN
     -- A cancelled run takes no more; until this commits, nobody cancels the others.
     PERFORM FROM run WHERE id = ANY (run_of) ORDER BY id FOR SHARE;

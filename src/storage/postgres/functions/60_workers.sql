@@ -66,10 +66,11 @@ BEGIN
   WHERE l.incarnation = of_incarnation;
   n := coalesce(cardinality(held.ids), 0);
   IF n = 0 THEN RETURN '{}'; END IF;
-  PERFORM end_attempts(of_incarnation, held.ids, held.attempts, held.tokens, array_fill(2::smallint, ARRAY[n]),
-                       array_fill(-1::bigint, ARRAY[n]), array_fill(1, ARRAY[n]), array_fill(0, ARRAY[n]),
-                       array_fill(NULL::text, ARRAY[n]), array_fill(NULL::text, ARRAY[n]),
-                       array_fill(NULL::text, ARRAY[n]));
+  PERFORM wake_idle(freed_queues, freed_priorities)
+  FROM end_attempts(of_incarnation, held.ids, held.attempts, held.tokens, array_fill(2::smallint, ARRAY[n]),
+                    array_fill(-1::bigint, ARRAY[n]), array_fill(1, ARRAY[n]), array_fill(0, ARRAY[n]),
+                    array_fill(NULL::text, ARRAY[n]), array_fill(NULL::text, ARRAY[n]), array_fill(NULL::text, ARRAY[n]))
+  WHERE freed_queues IS NOT NULL;
   RETURN array_remove(held.runs, NULL) || settled_runs();
 END $$;
 
@@ -87,10 +88,11 @@ BEGIN
   WHERE l.incarnation = of_incarnation AND l.claim = ANY (claims);
   n := coalesce(cardinality(held.ids), 0);
   IF n = 0 THEN RETURN 0; END IF;
-  PERFORM end_attempts(of_incarnation, held.ids, held.attempts, held.tokens, array_fill(2::smallint, ARRAY[n]),
-                       array_fill(-1::bigint, ARRAY[n]), array_fill(1, ARRAY[n]), array_fill(0, ARRAY[n]),
-                       array_fill(NULL::text, ARRAY[n]), array_fill(NULL::text, ARRAY[n]),
-                       array_fill(NULL::text, ARRAY[n]));
+  PERFORM wake_idle(freed_queues, freed_priorities)
+  FROM end_attempts(of_incarnation, held.ids, held.attempts, held.tokens, array_fill(2::smallint, ARRAY[n]),
+                    array_fill(-1::bigint, ARRAY[n]), array_fill(1, ARRAY[n]), array_fill(0, ARRAY[n]),
+                    array_fill(NULL::text, ARRAY[n]), array_fill(NULL::text, ARRAY[n]), array_fill(NULL::text, ARRAY[n]))
+  WHERE freed_queues IS NOT NULL;
   RETURN n;
 END $$;
 
@@ -127,6 +129,8 @@ LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off
 DECLARE
   t timestamptz;
   accepted boolean[] := '{}';
+  freed_queues text[];
+  freed_priorities smallint[];
   locked bigint[];
 BEGIN
   IF cardinality(ids) > 0 THEN
@@ -138,8 +142,10 @@ BEGIN
                  SELECT FROM lease AS l JOIN worker AS w ON w.incarnation = l.incarnation
                  WHERE l.token = k AND t - w.last_heartbeat > stale * interval '1 microsecond') THEN -1 ELSE k END
       FROM unnest(tokens, silent) WITH ORDINALITY AS r (k, s, o) ORDER BY o);
-    accepted := end_attempts(NULL, ids, attempts, tokens, to_states, delays, uncounted, crashed, outcomes, errors,
-                             array_fill(NULL::text, ARRAY[cardinality(ids)]));
+    SELECT e.* INTO accepted, freed_queues, freed_priorities
+    FROM end_attempts(NULL, ids, attempts, tokens, to_states, delays, uncounted, crashed, outcomes, errors,
+                      array_fill(NULL::text, ARRAY[cardinality(ids)])) AS e;
+    IF freed_queues IS NOT NULL THEN PERFORM wake_idle(freed_queues, freed_priorities); END IF;
     UPDATE lease AS l SET deadline = j.deadline
     FROM (SELECT l.token, min(j.deadline) AS deadline
           FROM lease AS l, unnest(l.jobs) AS i,
