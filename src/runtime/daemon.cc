@@ -134,7 +134,7 @@ void Daemon::ReportOneByOne() {
     if (!left.empty() || !ReportAlone(report)) left.push_back(std::move(report));
   }
   unreported_ = std::move(left);
-  idle_ = false;  // the claim that should have travelled with them is still to be made
+  idle_ = dry_ = false;  // the claim that should have travelled with them is still to be made
 }
 
 void Daemon::Exchange(std::vector<storage::Report> reports, const storage::ClaimRequest& request) {
@@ -150,12 +150,20 @@ void Daemon::Exchange(std::vector<storage::Report> reports, const storage::Claim
   unreported_.clear();
   if (request.max_jobs == 0) return;
   idle_ = exchanged->claimed.jobs.empty();
+  dry_ = static_cast<int>(exchanged->claimed.jobs.size()) < request.max_jobs && !exchanged->claimed.more;
   fetcher_->Claimed(exchanged->claimed.jobs.size());
   if (!idle_) executor_->Submit(std::move(exchanged->claimed.jobs));
 }
 
+bool Daemon::WorthAsking(const storage::ClaimRequest& request) const {
+  // With every slot taken it would be for later: what comes in meanwhile is found by the claim that travels with the
+  // next outcome. (And waiting for it would be in vain: there may be work that only a free slot may take.)
+  if (request.max_held == 0) return request.max_jobs > 0 && !dry_;
+  return request.max_jobs > 0 && !idle_;
+}
+
 void Daemon::Sleep(const storage::ClaimRequest& request) {
-  if (request.max_jobs == 0) {
+  if (request.max_jobs == 0 || request.max_held == 0) {
     completer_->Wait(kLongestWait);
     return;
   }
@@ -165,7 +173,7 @@ void Daemon::Sleep(const storage::ClaimRequest& request) {
   const std::stop_token woken = completer_->Arm();
   storage_->WaitForWork(request, longest - std::chrono::microseconds(jitter), woken);
   completer_->Disarm();
-  idle_ = false;
+  idle_ = dry_ = false;
 }
 
 void Daemon::Loop() {
@@ -180,7 +188,7 @@ void Daemon::Loop() {
       shutdown_.Ask();
       return;
     }
-    if (!reports.empty() || !unreported_.empty() || (request.max_jobs > 0 && !idle_)) {
+    if (!reports.empty() || !unreported_.empty() || WorthAsking(request)) {
       // Outcomes free slots, and what others waited for: a claim travels with them even if the last one found nothing.
       Exchange(std::move(reports), request);
     } else {

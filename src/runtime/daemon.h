@@ -40,6 +40,8 @@ class Daemon {
   bool ReportAlone(storage::Report& report);
   // Stops the worker; with an error, Run fails with it.
   void Lose(std::optional<Error> error);
+  // Whether a claim is to be made now, after the latest one.
+  [[nodiscard]] bool WorthAsking(const storage::ClaimRequest& request) const;
   void Sleep(const storage::ClaimRequest& request);
   // Reports outcomes until the database has taken them, or the budget is spent.
   void Flush(std::chrono::steady_clock::time_point until);
@@ -60,6 +62,7 @@ class Daemon {
   storage::WorkerRef worker_;
   std::vector<storage::Report> unreported_;  // the database did not take them yet
   bool idle_ = false;                        // the latest claim found nothing
+  bool dry_ = false;                         // it found less than it asked for, and knew of no more
   std::atomic<bool> lost_ = false;           // stop at once: the leases are or will be gone
   std::atomic<bool> given_up_ = false;       // lost since the database fails in a way that lasts
   std::mutex lost_mutex_;

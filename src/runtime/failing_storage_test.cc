@@ -27,6 +27,7 @@ class FailingStorage : public storage::FaultyStorage {
 
   std::string poison;        // a report with this text is refused, and all of its batch
   bool refuse_dead = false;  // and so is the report that its job is dead
+  bool restless = false;     // waits for work are over at once, as they may be
   std::atomic<ErrorCode> writes_fail = ErrorCode::kInternal;  // kInternal: they do not
 
   Result<storage::Accepted> ReportOutcomes(const storage::WorkerRef& worker,
@@ -38,6 +39,9 @@ class FailingStorage : public storage::FaultyStorage {
                                            const storage::ClaimRequest& request) override {
     if (auto failed = Failed(reports)) return fail(*failed);
     return FaultyStorage::ReportAndClaim(reports, request);
+  }
+  storage::Wake WaitForWork(const storage::ClaimRequest& filter, Duration timeout, std::stop_token stop) override {
+    return restless ? storage::Wake::kWork : FaultyStorage::WaitForWork(filter, timeout, std::move(stop));
   }
   Result<storage::HeartbeatReply> Heartbeat(const storage::WorkerRef& worker, storage::WorkerState state,
                                             std::span<const storage::JobProgress> progress,
@@ -67,6 +71,7 @@ class FailingStorageTest : public ::testing::Test {
     storage_ = std::make_shared<FailingStorage>(storage::OpenStorage(options).value(), [this](storage::Method method) {
       if (method == storage::Method::kReportAndClaim && hangs_) hang_.acquire();
       if (method == storage::Method::kDeleteOld) retention_.release();
+      if (method == storage::Method::kReportAndClaim) calls_.release();
     });
     client_.emplace(Client(std::make_shared<Client::Impl>(Client::Impl{storage_, options})));
     options_.concurrency = 2;
@@ -84,6 +89,7 @@ class FailingStorageTest : public ::testing::Test {
   std::atomic<bool> hangs_ = false;
   std::counting_semaphore<> hang_{0};
   std::counting_semaphore<> retention_{0};
+  std::counting_semaphore<> calls_{0};  // of ReportAndClaim
   std::shared_ptr<FailingStorage> storage_;
   std::optional<Client> client_;
   WorkerOptions options_;
@@ -107,6 +113,32 @@ TEST_F(FailingStorageTest, AnOutcomeThatIsRefusedIsThatJobsDeathAndNoOthers) {
     EXPECT_EQ(Get(id).state, JobState::kCompleted);
     EXPECT_EQ(Get(id).result, "\"good\"");
   }
+}
+
+// What waits is of a partition, which is not fetched ahead: asking for it again and again would find nothing.
+TEST_F(FailingStorageTest, AWorkerWhoseSlotsAreTakenDoesNotAskForWhatOnlyAFreeSlotMayTake) {
+  NewJob job;
+  job.kind = "k";
+  job.partition_key = "p";
+  const JobId first = client_->enqueue(job).value().id;
+  const JobId second = client_->enqueue(job).value().id;
+  options_.concurrency = 1;
+  options_.prefetch = 10;
+  options_.max_jobs = 2;
+  storage_->restless = true;
+  bool asks_on = false;
+  Worker worker(*client_, options_);
+  worker.handle_raw("k", [&](Context& context) {
+    if (context.job().id == first) {
+      int asked = 0;
+      while (asked < 20 && calls_.try_acquire_for(milliseconds(200))) ++asked;
+      asks_on = asked == 20;
+    }
+    return Outcome::done();
+  });
+  EXPECT_EQ(worker.run().value(), 0);
+  EXPECT_FALSE(asks_on) << "while the only slot was taken";
+  EXPECT_EQ(Get(second).state, JobState::kCompleted);
 }
 
 TEST_F(FailingStorageTest, AnOutcomeThatIsRefusedInEveryFormHoldsNothingBack) {

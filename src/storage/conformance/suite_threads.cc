@@ -191,6 +191,20 @@ TEST_P(Conformance, WaitForWorkWakesWhenTheLastDependencyIsDone) {
   EXPECT_EQ(ClaimIds(idle, 1), std::vector<JobId>{second});
 }
 
+TEST_P(Conformance, WaitForWorkWakesWhenAPartitionIsGivenBack) {
+  const WorkerRef busy = Register("busy");
+  const WorkerRef idle = Register("idle");
+  const auto keyed = JobOf("k", [](NewJob& j) { j.partition_key = "p"; });
+  Add(keyed);
+  const ClaimedJob running = ClaimOne(busy);
+  const JobId second = Add(keyed);
+  EXPECT_TRUE(Claim(idle, 1).empty());
+  Waiter waiter(db(), idle, kLong);
+  EXPECT_TRUE(Complete(busy, running));
+  EXPECT_EQ(waiter.Get(), Wake::kWork);
+  EXPECT_EQ(ClaimIds(idle, 1), std::vector<JobId>{second});
+}
+
 TEST_P(Conformance, WaitForWorkSeesWhatWasThereBefore) {
   const WorkerRef worker = Register("w");
   Add(JobOf("k"));

@@ -1,5 +1,6 @@
 // Claim: one call takes from a single lane; several lanes need a second one, with the engine's turns between them.
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "base/json.h"
@@ -43,6 +44,9 @@ constexpr std::size_t kBusyClaim = 100;
 // Claims that got all they asked for, one after the other, after which a worker is not idle any more: notifications
 // then only cost.
 constexpr int kFullClaims = 3;
+// Spare partitions to choose from, while others take the first ones.
+constexpr int kFewSpares = 4;
+constexpr int kMostSpares = 16;
 // A claim that was cut off ends within the server's statement timeout and the time it takes to notice a dead client.
 constexpr auto kClaimEndsWithin = std::chrono::seconds(120);
 
@@ -126,7 +130,7 @@ Driver::NumberedClaim Driver::ClaimParams(const ClaimRequest& request) {
     params.NullText().UntypedNull().NullTime();
   }
   claim.number = ++waiting.claims;
-  params.Int(claim.number);
+  params.Int(claim.number).Int4(waiting.spares);
   return claim;
 }
 
@@ -153,7 +157,7 @@ Result<Claimed> Driver::ClaimPlanned(const ClaimRequest& request, const ResultSe
   Params params;
   params.Text(request.worker.id).Int(request.worker.incarnation).Texts(std::span<const std::string>(queues));
   params.Int2s(priorities).Int4s(quotas).Ints(plan.partitioned).Int(options_.claim_timeout.count());
-  params.Int(number);
+  params.Int(number).Ints(plan.spares);
   const auto rows = Run(statements_.claim_plan, params);
   if (!rows) {
     NoteLost(request.worker, number, rows.error());
@@ -161,6 +165,7 @@ Result<Claimed> Driver::ClaimPlanned(const ClaimRequest& request, const ResultSe
   }
   Claimed claimed = ReadClaimed(*rows);
   Arrange(claimed.jobs, plan.order);
+  NoteRace(request.worker, plan, claimed.jobs);
   // Others were quicker: there may be more where that came from.
   claimed.more = claimed.jobs.size() < plan.order.size();
   return claimed;
@@ -211,6 +216,20 @@ void Driver::NoteClaim(const ClaimRequest& request, const Claimed& claimed, bool
     if (busy) waiting.idle = waiting.settled = false;
   }
   if (busy) (void)Run(statements_.not_idle, Params().Int(request.worker.incarnation));
+}
+
+void Driver::NoteRace(const WorkerRef& worker, const Plan& plan, std::span<const ClaimedJob> jobs) {
+  if (plan.partitioned.empty()) return;
+  const std::set<JobId> chosen(plan.order.begin(), plan.order.end());
+  const bool all_chosen =
+      std::all_of(jobs.begin(), jobs.end(), [&](const ClaimedJob& j) { return chosen.contains(j.id); });
+  const std::lock_guard lock(work_mutex_);
+  int& spares = waiting_[worker.incarnation].spares;
+  if (jobs.size() < plan.order.size()) {
+    spares = std::clamp(spares * 2, kFewSpares, kMostSpares);
+  } else if (all_chosen) {
+    spares /= 2;
+  }
 }
 
 void Driver::NoteNothing(const ClaimRequest& request, std::uint64_t seen, std::optional<Duration> due) {

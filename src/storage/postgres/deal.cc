@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <tuple>
+#include <utility>
 
 namespace millrace::storage::postgres {
 namespace {
@@ -53,12 +55,33 @@ class Table {
   int held_left_;
 };
 
+using Lane = std::pair<std::string, Priority>;
+
+std::vector<JobId> Spares(const Offer& offer, const std::set<Lane>& lanes, std::set<std::string> keys) {
+  std::vector<const Candidate*> spares;
+  for (const Candidate& candidate : offer.candidates) {
+    if (!candidate.partition_key.empty() && lanes.contains({candidate.queue, candidate.priority})) {
+      spares.push_back(&candidate);
+    }
+  }
+  std::sort(spares.begin(), spares.end(), [](const Candidate* a, const Candidate* b) {
+    return std::tie(a->priority, a->run_at, a->id) < std::tie(b->priority, b->run_at, b->id);
+  });
+  std::vector<JobId> ids;
+  for (const Candidate* spare : spares) {
+    if (keys.insert(spare->partition_key).second) ids.push_back(spare->id);
+  }
+  return ids;
+}
+
 }  // namespace
 
 Plan Deal(const Offer& offer, int max_jobs, int max_held, engine::FairShare& share) {
   Table table(offer, max_held);
   Plan plan;
-  std::map<std::pair<std::string, Priority>, int> quotas;
+  std::map<Lane, int> quotas;
+  std::set<Lane> lanes;
+  std::set<std::string> keys;
   while (static_cast<int>(plan.order.size()) < max_jobs) {
     const auto priority = share.Next(table.Waits());
     if (!priority) break;
@@ -68,8 +91,11 @@ Plan Deal(const Offer& offer, int max_jobs, int max_held, engine::FairShare& sha
       ++quotas[{taken.queue, taken.priority}];
     } else {
       plan.partitioned.push_back(taken.id);
+      lanes.insert({taken.queue, taken.priority});
+      keys.insert(taken.partition_key);
     }
   }
+  plan.spares = Spares(offer, lanes, std::move(keys));
   for (const auto& [lane, jobs] : quotas) plan.quotas.push_back({lane.first, lane.second, jobs});
   return plan;
 }

@@ -21,7 +21,8 @@ struct Candidate {
 };
 
 // What a claim could take. `candidates`: for each queue and priority in order of (run_at, id), at most as many as asked
-// for. `rooms`: how many jobs each queue with limits may still give; a queue that is not there has no limits.
+// for, and some of further partitions. `rooms`: how many jobs each queue with limits may still give; a queue that is
+// not there has no limits.
 struct Offer {
   std::vector<Candidate> candidates;
   std::map<std::string, std::int64_t> rooms;
@@ -29,7 +30,8 @@ struct Offer {
 };
 
 // What to take: from each lane (queue and priority) so many jobs without partition, and these partitioned jobs. `order`
-// is that of all of them.
+// is that of all of them. `spares`: the first job of each partition of those lanes that was not chosen, in order, for
+// when others are quicker.
 struct Plan {
   struct Quota {
     std::string queue;
@@ -39,6 +41,7 @@ struct Plan {
   std::vector<Quota> quotas;
   std::vector<JobId> partitioned;
   std::vector<JobId> order;
+  std::vector<JobId> spares;
 };
 
 // Deals turns between priorities by `share` until `max_jobs` are chosen or nothing is left; of them at most `max_held`

@@ -19,6 +19,8 @@
 
 namespace millrace::storage::postgres {
 
+struct Plan;  // deal.h
+
 // Jobs per transaction where there may be very many, so that workers get their turns, it ends within the time a
 // statement has, and its locks (one for each partition) have room in the server.
 inline constexpr int kPiece = 1000;
@@ -111,6 +113,8 @@ class Driver : public Storage {
   Result<Claimed> FinishClaim(const ClaimRequest& request, const ResultSet& rows, std::uint64_t seen,
                               std::int64_t number);
   Result<Claimed> ClaimPlanned(const ClaimRequest& request, const ResultSet& candidates, std::int64_t number);
+  // How often others take what this worker has chosen decides how many spares its next claim asks for.
+  void NoteRace(const WorkerRef& worker, const Plan& plan, std::span<const ClaimedJob> jobs);
   void NoteClaim(const ClaimRequest& request, const Claimed& claimed, bool one_lane);
   // After a claim that was told there is nothing; due: from now.
   void NoteNothing(const ClaimRequest& request, std::uint64_t seen, std::optional<Duration> due);
@@ -192,6 +196,7 @@ class Driver : public Storage {
     bool idle = false;              // an idle_worker row says so
     bool settled = false;           // producers that might not have seen that row have ended
     int full_claims = 0;            // one after the other
+    int spares = 0;                 // partitions, for the next claim
     std::int64_t idle_workers = 0;  // everywhere, at the latest look
     std::optional<Sleep> quiet;     // what follows from the latest claim, if that found nothing
     // Where its latest claim ended, if that was large, full and of one lane; and when it last looked at all lanes.

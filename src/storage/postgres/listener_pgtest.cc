@@ -11,30 +11,6 @@ namespace {
 
 using std::chrono::seconds;
 
-// What a listener heard, in order.
-class Heard {
- public:
-  Listener::Callback Callback() {
-    return [this](std::string_view payload) {
-      const std::lock_guard lock(mutex_);
-      payloads_.emplace_back(payload);
-      signal_.notify_all();
-    };
-  }
-  // Waits until so many were heard; fails after a generous while.
-  std::vector<std::string> Await(std::size_t count) {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(signal_.wait_for(lock, seconds(30), [&] { return payloads_.size() >= count; }))
-        << "heard only " << payloads_.size() << " of " << count;
-    return payloads_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable signal_;
-  std::vector<std::string> payloads_;
-};
-
 class PgListenerTest : public PgTest {};
 
 TEST_F(PgListenerTest, HearsItsChannelAndNoOther) {

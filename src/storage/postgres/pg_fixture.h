@@ -3,16 +3,44 @@
 
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "storage/conformance/helpers.h"
 #include "storage/postgres/connection.h"
 #include "storage/postgres/driver.h"
+#include "storage/postgres/listener.h"
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/test_cluster.h"
 
 namespace millrace::storage::postgres {
+
+// What a listener heard, in order.
+class Heard {
+ public:
+  Listener::Callback Callback() {
+    return [this](std::string_view payload) {
+      const std::lock_guard lock(mutex_);
+      payloads_.emplace_back(payload);
+      signal_.notify_all();
+    };
+  }
+  // Waits until so many were heard; fails after a generous while.
+  std::vector<std::string> Await(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(signal_.wait_for(lock, std::chrono::seconds(30), [&] { return payloads_.size() >= count; }))
+        << "heard only " << payloads_.size() << " of " << count;
+    return payloads_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable signal_;
+  std::vector<std::string> payloads_;
+};
 
 class PgTest : public ::testing::Test {
  protected:

@@ -80,13 +80,14 @@ BEGIN
   END IF;
 END $$;
 
--- most_held: at most so many of partitions, or of queues with limits. near_queue, near_priority, near_run_at: where a busy
+-- most_held: at most so many of partitions, or of queues with limits. spare_keys: show so many partitions more than that,
+-- for a worker that found too many of the first ones taken: all who claim at once choose the same. near_queue, near_priority, near_run_at: where a busy
 -- worker's last claim ended, or NULL: the claim goes on from there, past what is dead in the index before it, and looks
 -- at all lanes only when that does not fill it. The caller looks at all of them again soon, for what came in before.
 CREATE OR REPLACE FUNCTION @schema@.claim(worker_id text, of_incarnation bigint, most int, most_held int,
                                           of_queues text[], of_priorities smallint[], claim_timeout bigint,
                                           near_queue text, near_priority smallint, near_run_at timestamptz,
-                                          claim_no bigint)
+                                          claim_no bigint, spare_keys int)
 RETURNS SETOF @schema@.claim_row
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
@@ -140,7 +141,7 @@ BEGIN
     the_priority := lane.priority;
   END LOOP;
   IF mixed THEN
-    RETURN QUERY SELECT * FROM candidates(of_incarnation, most, most_held, of_queues, of_priorities, t);
+    RETURN QUERY SELECT * FROM candidates(of_incarnation, most, most_held, spare_keys, of_queues, of_priorities, t);
     RETURN;
   END IF;
   IF lanes_seen = 1 THEN
@@ -185,9 +186,10 @@ LANGUAGE sql STABLE SET search_path = @schema@, pg_catalog AS $$
   SELECT greatest(0, least(q.concurrency - queue_running(q.name), floor(refilled(q, t) + 1e-9)::bigint))
 $$;
 
--- What a claim could take, in each lane at most what it asks for, without locking anything.
-CREATE OR REPLACE FUNCTION @schema@.candidates(of_incarnation bigint, most int, most_held int, of_queues text[],
-                                               of_priorities smallint[], t timestamptz)
+-- What a claim could take, in each lane at most what it asks for and the first jobs of spare partitions, without locking
+-- anything.
+CREATE OR REPLACE FUNCTION @schema@.candidates(of_incarnation bigint, most int, most_held int, spare_keys int,
+                                               of_queues text[], of_priorities smallint[], t timestamptz)
 RETURNS TABLE (step smallint, id bigint, run_at timestamptz, created_at timestamptz, started_at timestamptz,
   token bigint, run bigint, timeout bigint, attempt int, max_attempts int, crashes int, priority smallint, queue text,
   kind text, partition_key text, unique_key text, tags text, args text)
@@ -206,21 +208,23 @@ BEGIN
       ORDER BY j.queue, j.priority, j.run_at, j.id LIMIT most) AS j
     WHERE NOT l.partitioned
   ), free AS (
-    SELECT l.queue, l.priority, k.key FROM lane AS l, LATERAL (
-      SELECT h.key FROM partition_lane AS h JOIN partition AS p ON p.key = h.key
+    SELECT l.queue, l.priority, k.key, k.nth FROM lane AS l, LATERAL (
+      SELECT h.key, row_number() OVER (ORDER BY h.queue, h.priority, h.run_at, h.job) AS nth
+      FROM partition_lane AS h JOIN partition AS p ON p.key = h.key
       WHERE h.queue = l.queue AND h.priority = l.priority AND h.run_at <= t AND p.holder IN (0, of_incarnation)
         -- Not EXISTS: without statistics the planner would join, by looking through the whole lane for each key.
         AND (SELECT true FROM job AS j
              WHERE j.state IN (1, 2, 4) AND j.partition_key = h.key AND j.queue = h.queue AND j.priority = h.priority
                AND j.run_at <= t ORDER BY j.partition_key, j.queue, j.priority, j.run_at, j.id LIMIT 1)
-      ORDER BY h.queue, h.priority, h.run_at, h.job LIMIT most_held) AS k
-    WHERE l.partitioned
+      ORDER BY h.queue, h.priority, h.run_at, h.job LIMIT most_held + spare_keys) AS k
+    WHERE l.partitioned AND most_held > 0
   ), keyed AS (
     SELECT j.* FROM free AS f, LATERAL (
       SELECT j.id, j.run_at, j.queue, j.priority, j.partition_key FROM job AS j
       WHERE j.state IN (1, 2, 4) AND j.partition_key = f.key AND j.queue = f.queue AND j.priority = f.priority
         AND j.run_at <= t
-      ORDER BY j.partition_key, j.queue, j.priority, j.run_at, j.id LIMIT most_held) AS j
+      ORDER BY j.partition_key, j.queue, j.priority, j.run_at, j.id
+      LIMIT CASE WHEN f.nth <= most_held THEN most_held ELSE 1 END) AS j
   ), chosen AS (
     SELECT id, run_at, queue, priority, NULL::text AS partition_key FROM plain UNION ALL SELECT * FROM keyed
   )
@@ -261,10 +265,12 @@ BEGIN
 END $$;
 
 -- Takes what the engine chose among candidates: up to quotas[i] plain jobs of each lane, and the partitioned jobs `ids` in
--- this order, as far as limits, partitions and other claims still allow.
+-- this order, as far as limits, partitions and other claims still allow. spares: partitioned jobs of other partitions, in
+-- order, of which as many are taken as partitions of `ids` have gone to others meanwhile.
 CREATE OR REPLACE FUNCTION @schema@.claim_plan(worker_id text, of_incarnation bigint, lane_queues text[],
                                                lane_priorities smallint[], quotas int[], ids bigint[],
-                                               claim_timeout bigint, claim_no bigint) RETURNS SETOF @schema@.claim_row
+                                               claim_timeout bigint, claim_no bigint,
+                                               spares bigint[]) RETURNS SETOF @schema@.claim_row
 LANGUAGE plpgsql SET search_path = @schema@, pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -280,8 +286,11 @@ DECLARE
   runs bigint[] := '{}';
   keys text[];
   locked text[] := '{}';
+  most int := cardinality(ids);
+  most_keys int := (SELECT count(DISTINCT partition_key) FROM job WHERE id = ANY (ids));
 BEGIN
   PERFORM check_worker(worker_id, of_incarnation);
+  ids := ids || spares;
   FOR q IN
     SELECT * FROM queue WHERE (concurrency IS NOT NULL OR rate_limit IS NOT NULL)
       AND (name = ANY (lane_queues) OR name IN (SELECT j.queue FROM job AS j WHERE j.id = ANY (ids)))
@@ -314,15 +323,17 @@ BEGIN
     END IF;
   END LOOP;
   IF cardinality(ids) > 0 THEN
-    keys := ARRAY(SELECT DISTINCT partition_key FROM job WHERE id = ANY (ids) AND partition_key IS NOT NULL ORDER BY 1);
+    keys := ARRAY(SELECT partition_key FROM job WHERE id = ANY (ids) AND partition_key IS NOT NULL
+                  GROUP BY partition_key ORDER BY min(array_position(ids, id)));
+    -- In the order of choice, since nobody waits here; those after the last one needed stay free for others.
     locked := ARRAY(SELECT key FROM partition WHERE key = ANY (keys) AND holder IN (0, of_incarnation)
-                    ORDER BY key FOR UPDATE SKIP LOCKED);
+                    ORDER BY array_position(keys, key) LIMIT most_keys FOR UPDATE SKIP LOCKED);
     SELECT array_agg(ctid) AS ctids, array_agg(queue) AS qs, array_agg(priority) AS ps, array_agg(state) AS ss,
            array_agg(run) AS rs, count(*) AS n INTO more
     FROM (SELECT j.ctid, j.queue, j.priority, j.state, j.run,
                  row_number() OVER (PARTITION BY j.queue ORDER BY array_position(ids, j.id)) AS nth
           FROM (SELECT ctid, * FROM job WHERE id = ANY (ids) AND partition_key = ANY (locked) AND state IN (1, 2, 4)
-                  AND run_at <= t FOR UPDATE SKIP LOCKED) AS j) AS ready
+                  AND run_at <= t ORDER BY array_position(ids, id) LIMIT most FOR UPDATE SKIP LOCKED) AS j) AS ready
     WHERE nth <= coalesce((rooms ->> queue)::bigint, nth);
     IF more.n > 0 THEN
       UPDATE partition AS p SET holder = of_incarnation, epoch = epoch + (holder <> of_incarnation)::int,
@@ -344,7 +355,9 @@ BEGIN
     RETURN QUERY SELECT * FROM start_jobs(rows, of_incarnation, claim_no, claim_timeout, cardinality(locked) > 0, t);
   END IF;
   IF cardinality(locked) > 0 THEN
-    PERFORM advance_lane(queue, priority, key) FROM partition_lane WHERE key = ANY (locked) AND run_at <= t;
+    -- Where jobs left, or all of them when what was chosen is not there any more.
+    PERFORM advance_lane(queue, priority, key) FROM partition_lane WHERE key = ANY (locked) AND run_at <= t
+      AND (cardinality(rows) = 0 OR (queue, priority) IN (SELECT * FROM unnest(queues, priorities)));
   END IF;
   IF cardinality(rows) = 0 THEN RETURN QUERY SELECT r.* FROM nothing_claimed(t) AS r; END IF;
 END $$;
