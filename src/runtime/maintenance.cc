@@ -1,5 +1,7 @@
 #include "runtime/maintenance.h"
 
+#include <utility>
+
 #include "base/log.h"
 #include "base/thread_name.h"
 
@@ -23,6 +25,27 @@ Maintenance::Maintenance(storage::Storage& storage, const WorkerOptions& options
 void Maintenance::Failed(std::string_view doing, const Error& error) {
   base::Log(base::Level::kWarn, doing, {{"error", error.message}});
   if (error.code == ErrorCode::kLeaseLost) leader_.Deposed();
+}
+
+bool Maintenance::ClockLeapt() {
+  using Steady = std::chrono::steady_clock;
+  const auto before = Steady::now();
+  const auto now = storage_.Now();
+  const auto after = Steady::now();
+  if (!now) return after < trusted_from_;
+  const auto ahead_of = [&](Steady::time_point time) {
+    return std::chrono::duration_cast<Duration>(now->time_since_epoch() - time.time_since_epoch());
+  };
+  // The answer may have been long on its way: never more than what is certain.
+  const Duration leap = ahead_of(after) - std::exchange(clock_ahead_, ahead_of(before)).value_or(ahead_of(after));
+  // Every worker beats within half of it.
+  if (leap > options_.stale_threshold / 4) {
+    trusted_from_ = after + options_.stale_threshold;
+    base::Log(base::Level::kWarn,
+              "The database's clock leapt ahead; nothing is rescued until every worker could beat again",
+              {{"seconds", std::to_string(leap / std::chrono::seconds(1))}});
+  }
+  return after < trusted_from_;
 }
 
 void Maintenance::Rescue(const storage::Leadership& as) {
@@ -52,7 +75,8 @@ void Maintenance::Loop(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     watch_.Step(LoopWatch::Loop::kMaintenance);
     const auto leadership = leader_.Lead();
-    if (leadership) Rescue(*leadership);
+    if (leadership && !ClockLeapt()) Rescue(*leadership);
+    if (!leadership) clock_ahead_.reset();
     if (leadership && std::chrono::steady_clock::now() >= next_retention) {
       Retain(*leadership);
       next_retention = std::chrono::steady_clock::now() + kRetentionInterval;

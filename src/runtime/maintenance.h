@@ -2,6 +2,8 @@
 // retention.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <thread>
 
 #include "millrace/options.h"
@@ -18,6 +20,9 @@ class Maintenance {
 
  private:
   void Loop(const std::stop_token& stop);
+  // Whether the database's clock lately went forward faster than time passed (it was set, or the machine slept):
+  // workers look silent then that have had no chance to beat.
+  bool ClockLeapt();
   // As the leader. Refused, `leader_` is told.
   void Rescue(const storage::Leadership& as);
   void Retain(const storage::Leadership& as);
@@ -27,6 +32,8 @@ class Maintenance {
   const WorkerOptions options_;
   Leader& leader_;
   LoopWatch& watch_;
+  std::optional<Duration> clock_ahead_;  // the database's clock, of this process's monotonic one, a round ago
+  std::chrono::steady_clock::time_point trusted_from_{};
   std::jthread thread_;
 };
 

@@ -36,7 +36,10 @@ Ledger::Ledger(const Options& options) : postgres_(options.postgres) {
     make_ = {"CREATE SCHEMA IF NOT EXISTS millrace_stress_" + options.id,
              "CREATE SEQUENCE IF NOT EXISTS " + prefix + "step",
              "CREATE TABLE IF NOT EXISTS " + ordered + " (number bigint PRIMARY KEY, job bigint NOT NULL)",
-             "CREATE TABLE IF NOT EXISTS " + witness + " " + witness_columns};
+             "CREATE TABLE IF NOT EXISTS " + witness + " " + witness_columns,
+             // For the look for overlaps: without it every write would be compared with all others of its partition.
+             "CREATE INDEX IF NOT EXISTS witness_partition ON " + witness +
+                 " (partition_key, entered) WHERE partition_key <> ''"};
     drop_ = {"DROP SCHEMA IF EXISTS millrace_stress_" + options.id + " CASCADE"};
     order_ = "INSERT INTO " + ordered +
              " SELECT (o ->> 0)::bigint, (o ->> 1)::bigint FROM jsonb_array_elements($1::jsonb) AS o";
@@ -49,9 +52,10 @@ Ledger::Ledger(const Options& options) : postgres_(options.postgres) {
     write_ = "INSERT INTO " + witness +
              " VALUES ($1::bigint, $2::bigint, $3::bigint, $4::text, $5::text, $6::bigint, nextval('" + prefix +
              "step'), " + token + ")";
-    overlaps_ = "SELECT a.number, b.number FROM " + witness + " AS a JOIN " + witness +
-                " AS b ON b.partition_key = a.partition_key AND b.worker <> a.worker AND b.entered > a.entered"
-                " AND b.entered < a.done WHERE a.partition_key <> '' ORDER BY 1, 2 LIMIT 1000";
+    overlaps_ =
+        "SELECT a.number, b.number FROM " + witness + " AS a JOIN " + witness +
+        " AS b ON b.partition_key = a.partition_key AND b.worker <> a.worker AND b.entered > a.entered"
+        " AND b.entered < a.done WHERE a.partition_key <> '' AND b.partition_key <> '' ORDER BY 1, 2 LIMIT 1000";
     falling_ = FallingTokensQuery(witness);
     at_once_ =
         "SELECT coalesce(max(n), 0) FROM (SELECT sum(d) OVER (ORDER BY step) AS n FROM (SELECT entered, 1 FROM " +

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -14,7 +16,9 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <latch>
 #include <map>
+#include <optional>
 #include <stop_token>
 #include <thread>
 
@@ -205,6 +209,55 @@ TEST_F(ParserPoolTest, WaitingEndsAtTheWallTime) {
   limits_.wall = std::chrono::milliseconds(300);
   EXPECT_EQ(Reason("!sleep"), "timeout");
   EXPECT_THAT(message_, HasSubstr("longer than the limit"));
+}
+
+// Keeps the processor that `child` may run on to itself until destroyed.
+class Hog {
+ public:
+  explicit Hog(pid_t child) {
+    cpu_set_t allowed, one;
+    ::sched_getaffinity(0, sizeof(allowed), &allowed);
+    CPU_ZERO(&one);
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &allowed)) ++cpu;
+    CPU_SET(cpu, &one);
+    const sched_param least{};
+    EXPECT_EQ(::sched_setaffinity(child, sizeof(one), &one), 0);
+    EXPECT_EQ(::sched_setscheduler(child, SCHED_IDLE, &least), 0);
+    std::latch spinning(1);
+    thread_ = std::jthread([&spinning, one](const std::stop_token& stop) {
+      EXPECT_EQ(::pthread_setaffinity_np(::pthread_self(), sizeof(one), &one), 0);
+      spinning.count_down();
+      while (!stop.stop_requested()) continue;
+    });
+    spinning.wait();
+  }
+
+ private:
+  std::jthread thread_;
+};
+
+TEST_F(ParserPoolTest, WaitingForAProcessorIsNotTheDocumentsFault) {
+  if (::access("/proc/self/schedstat", R_OK) != 0)
+    GTEST_SKIP() << "this kernel does not tell who waits for a processor";
+  limits_.wall = std::chrono::milliseconds(500);
+  std::optional<Hog> hog(ChildPid());
+  std::jthread relief([&] {
+    std::this_thread::sleep_for(2 * limits_.wall);
+    hog.reset();
+  });
+  EXPECT_EQ(Reason("!work"), "parsed") << message_;
+}
+
+TEST_F(ParserPoolTest, NoProcessorAtAllIsTheMachinesFailure) {
+  if (::access("/proc/self/schedstat", R_OK) != 0)
+    GTEST_SKIP() << "this kernel does not tell who waits for a processor";
+  limits_.wall = std::chrono::milliseconds(50);
+  const Hog hog(ChildPid());
+  const Document document("!work");
+  const auto outcome = pool().Parse(document.input(), {});
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, ErrorCode::kIo);
 }
 
 TEST_F(ParserPoolTest, WhatAChildStartsEndsWithIt) {

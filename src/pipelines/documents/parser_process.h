@@ -54,9 +54,9 @@ class ParserProcess {
 
   // Whether it still runs, as far as can be seen: one that was killed while idle does not.
   [[nodiscard]] bool IsAlive() const;
-  // Sends a document and waits for the answer: at most for the wall time of the request's limits. After any answer but
-  // kReply the child was killed. kCancelled when `stop` is requested, kIo when the machine fails; the child is killed
-  // then, too.
+  // Sends a document and waits for the answer: at most for the wall time of the request's limits, or up to five times
+  // as long while the machine keeps the child waiting. After any answer but kReply the child was killed. kCancelled
+  // when `stop` is requested, kIo when the machine fails or has no time for the child; the child is killed then, too.
   Result<ParserAnswer> Ask(int document, const RequestFrame& request, const std::stop_token& stop);
   [[nodiscard]] int spool() const { return spool_.get(); }
   [[nodiscard]] int asked() const { return asked_; }
@@ -66,6 +66,11 @@ class ParserProcess {
   ParserProcess() = default;
   Result<void> Send(int document, const RequestFrame& request);
   Result<ParserAnswer> Receive();
+  struct Work {
+    bool wants_more = false;  // it runs, or waits for a processor or a disk
+    Duration used{0};         // processor time since its start
+  };
+  [[nodiscard]] Work LookAtWork() const;
   int Kill();
   ParserAnswer End(ParserAnswer::How how);
   std::string Words();

@@ -43,6 +43,39 @@ TEST_P(Conformance, OldJobsAreCountedAsTheyAreDeleted) {
   EXPECT_EQ(StateOf(available), JobState::kAvailable);
 }
 
+// A driver may remember what it has seen, so as not to look through all of history every minute.
+TEST_P(Conformance, OldJobsGoWhenTheirTimeComesHoweverOftenItWasLooked) {
+  const WorkerRef worker = Register("w");
+  const auto finish_one = [&] {
+    Add(JobOf("k"));
+    EXPECT_TRUE(Complete(worker, ClaimOne(worker)));
+    const Time at = Now();
+    Advance(kMinute);
+    return at;
+  };
+  const auto deleted_before = [&](Time before, int most) {
+    return Must(db().DeleteOld(Old::kFinishedJobs, before, most));
+  };
+  Add(JobOf("k"));
+  const ClaimedJob late = ClaimOne(worker);
+  const Time first = finish_one();
+  const Time second = finish_one();
+  EXPECT_EQ(deleted_before(first, kAll), 0) << "before, not at";
+  EXPECT_EQ(deleted_before(first + kMicro, kAll), 1);
+  EXPECT_EQ(deleted_before(second, kAll), 0);
+  EXPECT_TRUE(Complete(worker, late));
+  const Time third = Now();
+  Advance(kMinute);
+  EXPECT_EQ(deleted_before(second + kMicro, kAll), 1);
+  EXPECT_EQ(deleted_before(third, kAll), 0);
+  EXPECT_EQ(deleted_before(third + kMicro, kAll), 1) << "the smallest id, the last to finish";
+  const Time fourth = finish_one();
+  finish_one();
+  EXPECT_EQ(deleted_before(Now(), 1), 1) << "the limit";
+  EXPECT_EQ(deleted_before(fourth + kMicro, kAll), 0);
+  EXPECT_EQ(deleted_before(Now(), kAll), 1) << "what a limit left";
+}
+
 TEST_P(Conformance, OldWorkersGoWhenTheyHaveEndedAndHoldNothing) {
   const WorkerRef stopped = Register("stopped");
   Must(db().StopWorker(stopped));

@@ -191,6 +191,7 @@ class Driver : public Storage {
   std::map<std::string, LeaderState> leaders_;  // by scope
   engine::FairShare fair_share_;
   std::vector<std::int64_t> emptied_leases_;  // of the transaction under way
+  Time oldest_finished_{};                    // no finished job is older, as far as they were looked at
   bool must_reload_ = false;                  // a transaction failed after it had changed the state in memory
 
   std::mutex reader_mutex_;

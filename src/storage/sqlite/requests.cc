@@ -171,10 +171,14 @@ Result<std::int64_t> Driver::DeleteOldFinished(Time before, int limit, const Lea
   constexpr int kPiece = 1000;  // rows looked at per transaction
   std::int64_t deleted = 0;
   JobId at = 0;
+  // What finishes from here on is younger: once all jobs were looked at, nothing is older than the oldest that was
+  // kept.
+  Time oldest = clock_.Now();
   while (deleted < limit) {
     const std::lock_guard lock(writer_mutex_);
     int seen = 0;
     MILLRACE_TRY(CheckLeads(as, clock_.Now()));
+    if (before <= oldest_finished_) return 0;
     MILLRACE_TRY(InTransaction([&]() -> Result<void> {
       std::vector<JobId> ids;
       const std::array<SqlValue, 2> values = {at, std::int64_t{kPiece}};
@@ -183,14 +187,21 @@ Result<std::int64_t> Driver::DeleteOldFinished(Time before, int limit, const Lea
         at = row.integer(0);
         const auto state = static_cast<JobState>(row.integer(3));
         const bool finished = state == JobState::kCompleted || state == JobState::kCancelled;
-        if (finished && FromMicros(row.integer(5)) < before) ids.push_back(at);
+        const Time finished_at = finished ? FromMicros(row.integer(5)) : oldest;
+        if (finished_at < before)
+          ids.push_back(at);
+        else
+          oldest = std::min(oldest, finished_at);
         return static_cast<std::int64_t>(ids.size()) < limit - deleted;
       }));
       MILLRACE_ASSIGN(const std::int64_t gone, DeleteJobs(ids));
       deleted += gone;
       return {};
     }));
-    if (seen < kPiece) break;
+    if (seen < kPiece) {
+      if (deleted < limit) oldest_finished_ = oldest;
+      break;
+    }
   }
   return deleted;
 }

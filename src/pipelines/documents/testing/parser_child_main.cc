@@ -3,10 +3,12 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -81,6 +83,16 @@ void Allocate() {
   for (int i = 0; i < 100; ++i) all.emplace_back(8 << 20, 'x');
 }
 
+void Burn(Duration processor_time) {
+  const auto used = [] {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  };
+  for (const auto until = used() + processor_time; used() < until;) {
+  }
+}
+
 // What a misbehaving parser does.
 void Misbehave(std::string_view order) {
   if (order.starts_with("!loop")) {
@@ -106,6 +118,7 @@ void Misbehave(std::string_view order) {
   if (order.starts_with("!chatter")) {
     for (int i = 0; i < 100'000; ++i) std::fputs("complaints without end\n", stderr);
   }
+  if (order.starts_with("!work")) Burn(std::chrono::milliseconds(50));
   if (order.starts_with("!alloc")) Allocate();
   LieIfAsked(order);
 }
