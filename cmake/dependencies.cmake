@@ -11,6 +11,8 @@ find_package(EXPAT REQUIRED)
 find_package(ICU REQUIRED COMPONENTS uc i18n data)
 find_package(SQLite3 REQUIRED)
 pkg_check_modules(LIBPQ REQUIRED IMPORTED_TARGET libpq)
+# The core alone, by pkg-config: its CMake package wants the web server of the pull part.
+pkg_check_modules(PROMETHEUS_CORE REQUIRED IMPORTED_TARGET prometheus-cpp-core)
 find_package(ZLIB REQUIRED)
 find_package(pugixml REQUIRED)
 pkg_check_modules(MD4C REQUIRED IMPORTED_TARGET md4c)

@@ -7,6 +7,7 @@
 #include "cli/document_routes.h"
 #include "cli/thread_dump.h"
 #include "cli/version.h"
+#include "http/metrics_routes.h"
 #include "pipelines/documents/pipeline.h"
 #include "runtime/client_impl.h"
 #include "storage/open.h"
@@ -21,6 +22,16 @@ std::set<std::string> Kinds(const runtime::Config& config) {
                                  std::string(documents::kRecordKind), std::string(documents::kReportKind)};
   for (const runtime::HandlerConfig& handler : config.handlers()) kinds.insert(handler.kind);
   return kinds;
+}
+
+http::QueuesOfTypes QueuesOfTypes(const runtime::Config& config) {
+  http::QueuesOfTypes types;
+  for (const runtime::PipelineConfig& pipeline : config.pipelines()) {
+    for (const runtime::StageConfig& stage : pipeline.stages) {
+      if (stage.worker_type != "all") types[stage.worker_type].push_back(stage.handler);
+    }
+  }
+  return types;
 }
 
 void AddDebugRoutes(http::Router& router) {
@@ -41,6 +52,7 @@ Owner::Owner(std::shared_ptr<storage::Storage> storage, StorageOptions options, 
   api_ = std::make_unique<http::Api>(*storage_, health_, std::move(api));
   AddDocumentRoutes(api_->router(), *storage_);
   AddDebugRoutes(api_->router());
+  http::AddMetricsRoutes(api_->router(), base::Metrics::Process(), *storage_, fleet_, QueuesOfTypes(config));
 }
 
 Owner::~Owner() { health_.SetPhase(http::Phase::kShuttingDown); }
@@ -72,6 +84,11 @@ Result<void> Owner::Serve() {
   if (!server) return fail(server.error());
   server_ = std::move(*server);
   return {};
+}
+
+void Owner::WatchFleet(const std::string& type) {
+  base::Metrics::Process().SetBuild(Version(), type);
+  fleet_.Watch(*storage_);
 }
 
 Client Owner::client() const { return Client(std::make_shared<Client::Impl>(Client::Impl{storage_, options_})); }

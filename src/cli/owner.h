@@ -9,6 +9,7 @@
 #include "http/unix_server.h"
 #include "millrace/client.h"
 #include "runtime/config/config.h"
+#include "runtime/fleet_watch.h"
 
 namespace millrace::cli {
 
@@ -33,6 +34,9 @@ class Owner {
   [[nodiscard]] http::ApiResponse Handle(const http::ApiRequest& request) const { return api_->Handle(request); }
   [[nodiscard]] storage::Storage& storage() const { return *storage_; }
   [[nodiscard]] http::Health& health() { return health_; }
+  // For a process that stays and may be scraped: looks at the whole database from time to time, for /metrics and
+  // /scale. `type` says what it is: its worker's type. Call once.
+  void WatchFleet(const std::string& type);
   // For a Worker of this process.
   [[nodiscard]] Client client() const;
 
@@ -42,6 +46,7 @@ class Owner {
   std::shared_ptr<storage::Storage> storage_;
   StorageOptions options_;
   http::Health health_;
+  runtime::FleetWatch fleet_;
   std::unique_ptr<http::Api> api_;
   std::unique_ptr<http::UnixServer> server_;  // last: it uses the others
 };

@@ -350,6 +350,7 @@ int Run(Cli& cli, const RunOptions& options) {
   const DumpOnSigquit dump;
   (*owner)->health().Watch(storage, Duration(config->Get("http.health_check_interval").number),
                            [stuck = works.stuck] { return (*stuck)(); });
+  (*owner)->WatchFleet(works.options.type);
   // Some file systems take no sockets; the work itself needs none.
   if (auto serving = (*owner)->Serve(); !serving) {
     PrintWarning("other commands cannot reach this run: " + serving.error().message);

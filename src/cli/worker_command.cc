@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/documents_worker.h"
 #include "cli/thread_dump.h"
+#include "runtime/connection_budget.h"
 
 namespace millrace::cli {
 namespace {
@@ -30,6 +31,13 @@ std::vector<std::string> QueuesOfType(const runtime::Config& config, const std::
   return queues;
 }
 
+// A fleet that may open more connections than the server has works on, with delays that nobody would understand.
+void WarnOfConnections(storage::Storage& storage, const StorageOptions& options) {
+  const auto budget = runtime::LookAtConnections(storage, options, 1);
+  if (!budget || !*budget || (*budget)->fits()) return;
+  base::Log(base::Level::kWarn, "The fleet may need more connections than there are", {{"why", (*budget)->Text()}});
+}
+
 int Work(Cli& cli, const WorkerFlags& flags) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
@@ -42,12 +50,14 @@ int Work(Cli& cli, const WorkerFlags& flags) {
   options.handle_signals = true;
   options.max_jobs = flags.max_jobs;
   if (options.queues.empty()) options.queues = QueuesOfType(*config, options.type);
+  WarnOfConnections((*owner)->storage(), config->storage());
   DocumentsWorker documents(**owner, *config);
   Worker worker((*owner)->client(), options);
   documents.Register(worker);
   const DumpOnSigquit dump;
   (*owner)->health().Watch((*owner)->storage(), Duration(config->Get("http.health_check_interval").number),
                            worker.stuck_loop());
+  (*owner)->WatchFleet(options.type);
   if (auto serving = (*owner)->Serve(); serving) {
     base::Log(base::Level::kInfo, "Serving",
               {{"database", config->database()}, {"socket", config->IsPostgres() ? "" : SocketOf(config->database())}});

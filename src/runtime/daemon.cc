@@ -9,6 +9,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/thread_name.h"
 #include "base/try.h"
 #include "engine/validate.h"
@@ -252,6 +253,7 @@ Result<int> Daemon::Run() {
   info.timeouts = handlers_->Timeouts();
   MILLRACE_ASSIGN(worker_, storage_->RegisterWorker(info));
   base::Log(base::Level::kInfo, "Worker started", {{"worker", worker_.id}, {"slots", std::to_string(slots)}});
+  base::Metrics::Process().Started();
   fetcher_ = std::make_unique<Fetcher>(options_, worker_);
   executor_ = std::make_unique<Executor>(storage_, handlers_, completer_, worker_, slots);
   shutdown_.OnAsk([completer = completer_] { completer->Interrupt(); });
@@ -262,6 +264,7 @@ Result<int> Daemon::Run() {
                         [this](std::optional<Error> error) { Lose(std::move(error)); });
     const Maintenance maintenance(*storage_, options_, leader, *watch_);
     Loop();
+    base::Metrics::Process().ShutdownAsked();
     heartbeat.SetState(storage::WorkerState::kDraining);
     if (lost_) executor_->StopRunning(StopReason::kShutdown);
     cut_off = Drain();

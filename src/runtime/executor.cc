@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/thread_name.h"
+#include "runtime/attempt_tally.h"
 #include "runtime/missing_handlers.h"
 
 namespace millrace::runtime {
@@ -66,7 +67,7 @@ struct Executor::Core : std::enable_shared_from_this<Core> {
     const auto found = seconds_by_kind.find(kind);
     return found != seconds_by_kind.end() && found->second < kShort;
   }
-  std::optional<storage::Report> Run(storage::ClaimedJob job, bool& replaced);
+  std::optional<storage::Report> Run(storage::ClaimedJob job, AttemptTally& tally, bool& replaced);
   storage::Report PutOff(const storage::ClaimedJob& job);
   void Finished(const std::string& kind, std::size_t jobs, double seconds, std::vector<storage::Report> reports);
   void PutBack(std::vector<storage::ClaimedJob>& jobs, std::size_t done);
@@ -119,7 +120,7 @@ storage::Report Executor::Core::PutOff(const storage::ClaimedJob& job) {
   return report;
 }
 
-std::optional<storage::Report> Executor::Core::Run(storage::ClaimedJob job, bool& replaced) {
+std::optional<storage::Report> Executor::Core::Run(storage::ClaimedJob job, AttemptTally& tally, bool& replaced) {
   const Handler* handler = handlers->Find(job.kind);
   if (handler == nullptr) return PutOff(job);
   const Duration timeout = handlers->TimeoutOf(job);
@@ -129,11 +130,17 @@ std::optional<storage::Report> Executor::Core::Run(storage::ClaimedJob job, bool
     running.insert(attempt);
     if (running.size() == 1) watch.notify_one();
   }
+  tally.Begin(attempt->claimed());
   const Outcome outcome = RunHandler(*handler, *attempt);
+  const auto ended = Clock::now();
   std::optional<storage::Report> report = attempt->Finish(outcome, *handlers);
-  const std::lock_guard lock(mutex);
-  replaced = attempt->abandoned();
-  running.erase(attempt);
+  {
+    const std::lock_guard lock(mutex);
+    replaced = attempt->abandoned();
+    running.erase(attempt);
+  }
+  // Whoever abandoned it has counted it already.
+  if (!replaced) tally.End(*attempt, ended);
   return report;
 }
 
@@ -178,17 +185,19 @@ void Executor::Core::Work() {
       if (jobs.empty()) return;
     }
     std::vector<storage::Report> reports;
+    AttemptTally tally;
     reports.reserve(jobs.size());
     const std::string kind = jobs.front().kind;
     const auto begin = Clock::now();
     bool replaced = false;
     std::size_t done = 0;
     for (storage::ClaimedJob& job : jobs) {
-      if (auto report = Run(std::move(job), replaced)) reports.push_back(std::move(*report));
+      if (auto report = Run(std::move(job), tally, replaced)) reports.push_back(std::move(*report));
       ++done;
       // A job that turned out long must not keep those taken with it waiting.
       if (replaced || Clock::now() - begin > kLongest) break;
     }
+    tally.Flush();
     if (done < jobs.size()) PutBack(jobs, done);
     if (replaced) {  // another thread has this slot
       {
@@ -219,6 +228,7 @@ void Executor::Core::EndOverdue(Clock::time_point now) {
       const std::lock_guard lock(mutex);
       if (!running.contains(attempt) || stuck >= 2 * slots) continue;
       if (auto report = attempt->Abandon(*handlers)) reports.push_back(std::move(*report));
+      AttemptTally().End(*attempt, now);
       ++stuck;
       --taken;
     }
@@ -325,6 +335,7 @@ int Executor::AbandonRunning() {
     for (const auto& attempt : core_->running) {
       if (attempt->abandoned()) continue;
       if (auto report = attempt->Abandon(*core_->handlers)) reports.push_back(std::move(*report));
+      AttemptTally().End(*attempt, Clock::now());
       ++core_->stuck;
       --core_->taken;
     }

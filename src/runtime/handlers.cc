@@ -64,6 +64,7 @@ storage::Report ReportFor(const storage::ClaimedJob& job, storage::Verdict verdi
   report.attempt = job.attempt;
   report.token = job.token;
   report.verdict = verdict;
+  report.counted_as = job.counted_as;
   report.text = verdict == storage::Verdict::kCompleted ? std::move(text) : engine::CleanErrorText(std::move(text));
   return report;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/metrics.h"
 
 namespace millrace::runtime {
 namespace {
@@ -25,6 +26,11 @@ Leader::Leader(storage::Storage& storage, storage::WorkerRef worker, const Worke
       interval_(options.heartbeat_interval),
       campaign_{std::string(storage::kMaintenanceScope), LeadershipTtl(options)} {}
 
+void Leader::Know(const storage::Leadership& leadership) {
+  known_ = leadership;
+  base::Metrics::Process().SetLeader(campaign_.scope, known_.leads);
+}
+
 storage::Campaign Leader::campaign() const {
   const std::lock_guard lock(mutex_);
   const bool stuck = known_.leads && Clock::now() - came_round_ > kStuckAfter * campaign_.ttl;
@@ -41,7 +47,7 @@ void Leader::Heard(const storage::Leadership& answer, Clock::time_point asked) {
     base::Log(base::Level::kWarn, "Leadership lost",
               {{"scope", answer.scope}, {"worker", worker_.id}, {"to", answer.holder}});
   }
-  known_ = answer;
+  Know(answer);
   asked_ = asked;
   // One's own ends early rather than late, another's late rather than early.
   until_ = answer.leads ? asked + answer.left
@@ -71,7 +77,7 @@ std::optional<storage::Leadership> Leader::Lead() {
   base::Log(base::Level::kWarn, "Asking who leads failed", {{"error", answer.error().message}});
   const std::lock_guard lock(mutex_);
   if (asked >= asked_) {
-    known_ = {};
+    Know({});
     until_ = Clock::now() + interval_;
   }
   return std::nullopt;
@@ -79,7 +85,7 @@ std::optional<storage::Leadership> Leader::Lead() {
 
 void Leader::Deposed() {
   const std::lock_guard lock(mutex_);
-  known_ = {};
+  Know({});
   until_ = Clock::time_point();
 }
 
@@ -95,7 +101,7 @@ void Leader::Resign() {
     const std::lock_guard lock(mutex_);
     resigned_ = true;
     if (!known_.leads) return;
-    known_ = {};
+    Know({});
   }
   if (auto done = storage_.Resign(worker_, campaign_.scope); !done)
     base::Log(base::Level::kWarn, "Resigning failed; the leadership ends by itself", {{"error", done.error().message}});

@@ -44,6 +44,9 @@ class Leader {
   void Resign();
 
  private:
+  // Called with the mutex held. The process's metrics say who leads by it.
+  void Know(const storage::Leadership& leadership);
+
   storage::Storage& storage_;
   const storage::WorkerRef worker_;
   const Duration interval_;

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "base/try.h"
 #include "engine/run_identity.h"
+#include "storage/metered_storage.h"
 #include "storage/postgres/driver.h"
 #include "storage/postgres/url.h"
 #include "storage/sqlite/driver.h"
@@ -11,7 +13,9 @@ namespace millrace::storage {
 
 bool NamesPostgres(std::string_view url) { return postgres::IsPostgresUrl(url); }
 
-Result<std::unique_ptr<Storage>> OpenStorage(const StorageOptions& options) {
+namespace {
+
+Result<std::unique_ptr<Storage>> OpenDriver(const StorageOptions& options) {
   if (NamesPostgres(options.url)) return postgres::OpenPostgres(options);
   StorageOptions local = options;
   if (local.url.starts_with("sqlite:")) local.url = local.url.substr(7);
@@ -23,6 +27,17 @@ Result<std::unique_ptr<Storage>> OpenStorage(const StorageOptions& options) {
   }
   if (local.url.empty()) return fail(ErrorCode::kInvalidArgument, "the database path is empty; use --db PATH");
   return sqlite::OpenSqlite(local);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Storage>> OpenStorage(const StorageOptions& options) {
+  MILLRACE_ASSIGN(auto driver, OpenDriver(options));
+  std::set<std::string> waiting;
+  for (const QueueOptions& queue : options.queues) {
+    if (queue.overflow == Overflow::kBlock) waiting.insert(queue.name);
+  }
+  return std::make_unique<MeteredStorage>(std::move(driver), base::Metrics::Process(), std::move(waiting));
 }
 
 }  // namespace millrace::storage

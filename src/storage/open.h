@@ -14,7 +14,8 @@ namespace millrace::storage {
 bool NamesPostgres(std::string_view url);
 
 // A path or sqlite:PATH opens SQLite (see storage/sqlite/driver.h for failures), what NamesPostgres says opens
-// PostgreSQL (storage/postgres/driver.h); any other scheme is kInvalidArgument.
+// PostgreSQL (storage/postgres/driver.h); any other scheme is kInvalidArgument. What passes through it is counted in
+// the process's metrics.
 Result<std::unique_ptr<Storage>> OpenStorage(const StorageOptions& options);
 
 }  // namespace millrace::storage

@@ -60,6 +60,10 @@
 #include "millrace/job.h"
 #include "millrace/options.h"
 
+namespace millrace::base {
+struct JobSeries;
+}
+
 namespace millrace::storage {
 
 // ---- Workers ------------------------------------------------------------------------------------
@@ -158,6 +162,7 @@ struct ClaimedJob {
   std::string unique_key;
   RunId run_id = 0;
   std::vector<std::string> tags;
+  base::JobSeries* counted_as = nullptr;  // set and read by who counts (metered_storage.h), never by a driver
 };
 
 struct Claimed {
@@ -190,7 +195,8 @@ struct Report {
   bool timed_out = false;  // kRetry, kDead: the attempt's outcome is "timeout"
   bool fatal = false;      // kDead: the attempt's outcome is "fatal"
   bool discovery_done = false;
-  std::vector<NewJob> emits;  // enqueued with it, never rejected for capacity; their run is the job's
+  std::vector<NewJob> emits;              // enqueued with it, never rejected for capacity; their run is the job's
+  base::JobSeries* counted_as = nullptr;  // the job's
 };
 
 // Whether each report, in order, was accepted; false: the lease was lost and nothing of it was
@@ -229,6 +235,7 @@ struct QueueRow {
   QueueOptions options;
   std::int64_t counts[kPriorityCount][kJobStateCount] = {};  // finished ones as kept in history
   std::optional<Time> oldest_available;                      // run_at of the job longest eligible
+  std::optional<Time> oldest_of[kPriorityCount];             // the same of each priority
 };
 
 // What has ended and may be deleted by its age.
@@ -245,6 +252,23 @@ enum class Old : std::uint8_t {
 struct DeadLetter {
   Job job;
   std::vector<Attempt> attempts;
+};
+
+// The connections a driver has to its database, and how callers fared who wanted one. SQLite has two to its file, a
+// writer and a reader, from opening to closing: nobody is counted as waiting there, since a mutex keeps no such count.
+struct PoolStats {
+  int size = 0;     // open
+  int min = 0;      // kept open when idle
+  int max = 0;      // the most that may be open
+  int idle = 0;     // open and free
+  int active = 0;   // in use, or being opened
+  int waiting = 0;  // callers waiting for one
+  int beside = 0;   // open beside the pool, for notifications
+  std::int64_t opened = 0;
+  std::int64_t recycled = 0;  // replaced because of their age
+  std::int64_t failed = 0;    // could not be opened
+  std::int64_t timeouts = 0;  // callers that gave up waiting
+  Duration total_wait{0};     // of all callers
 };
 
 // ---- Runs ---------------------------------------------------------------------------------------
@@ -304,6 +328,8 @@ class Storage {
   [[nodiscard]] virtual std::string_view Name() const = 0;
   // The schema its tables are in, for callers' own SQL: a SqlSession finds no table without it but on SQLite.
   [[nodiscard]] virtual std::string_view Schema() const { return "main"; }
+  // As they are at this moment; asks no server and never waits for one.
+  [[nodiscard]] virtual PoolStats Connections() = 0;
 
   // All of them or none. kInvalidArgument, kQueueFull (kReject; with kBlock the caller waits and tries again;
   // kSpill enqueues with the queue's spill priority instead). Capacity counts waiting, scheduled,

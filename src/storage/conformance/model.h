@@ -33,6 +33,7 @@ class MemoryStorage : public Storage {
 
   Result<Time> Now() override;
   [[nodiscard]] std::string_view Name() const override { return "memory"; }
+  [[nodiscard]] PoolStats Connections() override { return {}; }
   Result<std::vector<Enqueued>> Enqueue(std::span<const NewJob> jobs) override;
   Wake WaitForWork(const ClaimRequest& filter, Duration timeout, std::stop_token stop) override;
   Result<Claimed> Claim(const ClaimRequest& request) override;

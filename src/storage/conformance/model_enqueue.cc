@@ -248,6 +248,8 @@ QueueRow MemoryState::Row(const QueueRecord& queue) const {
     if (job.queue != row.name) continue;
     ++row.counts[static_cast<int>(job.priority)][static_cast<int>(job.state)];
     if (job.state != JobState::kAvailable) continue;
+    auto& oldest = row.oldest_of[static_cast<int>(job.priority)];
+    if (!oldest || job.run_at < *oldest) oldest = job.run_at;
     if (!row.oldest_available || job.run_at < *row.oldest_available) row.oldest_available = job.run_at;
   }
   return row;

@@ -224,6 +224,7 @@ void Pair::CompareQueues() {
         const std::string lane = name + ", " + Text(static_cast<Priority>(p)) + ", " + Text(static_cast<JobState>(s));
         Same(lane, "count", row.counts[p][s], other.counts[p][s]);
       }
+      Same(name + ", " + Text(static_cast<Priority>(p)), "oldest", row.oldest_of[p], other.oldest_of[p]);
     }
     Same(name, "oldest_available", row.oldest_available, other.oldest_available);
   }

@@ -285,8 +285,16 @@ TEST_P(Conformance, QueuesShowCountsAndTheOldest) {
   row = QueueNamed("a");
   EXPECT_EQ(row.counts[static_cast<int>(Priority::kDefault)][static_cast<int>(JobState::kCompleted)], 1);
   EXPECT_EQ(row.oldest_available, now + kSecond);
-  Claim(worker, 1);
+  EXPECT_EQ(row.oldest_of[static_cast<int>(Priority::kDefault)], now + kSecond);
+  EXPECT_FALSE(row.oldest_of[static_cast<int>(Priority::kBulk)]);
+  Add(JobOf("k", [](NewJob& j) {
+    j.queue = "a";
+    j.priority = Priority::kBulk;
+  }));
+  EXPECT_EQ(QueueNamed("a").oldest_of[static_cast<int>(Priority::kBulk)], now + kSecond);
+  EXPECT_EQ(Claim(worker, 2).size(), 2U);
   EXPECT_FALSE(QueueNamed("a").oldest_available);
+  EXPECT_FALSE(QueueNamed("a").oldest_of[static_cast<int>(Priority::kBulk)]);
 }
 
 }  // namespace millrace::storage

@@ -76,6 +76,7 @@ class FaultyStorage : public Storage {
   Result<Time> Now() override;
   [[nodiscard]] std::string_view Name() const override { return inner_->Name(); }
   [[nodiscard]] std::string_view Schema() const override { return inner_->Schema(); }
+  [[nodiscard]] PoolStats Connections() override { return inner_->Connections(); }
   Result<std::vector<Enqueued>> Enqueue(std::span<const NewJob> jobs) override;
   Wake WaitForWork(const ClaimRequest& filter, Duration timeout, std::stop_token stop) override;
   Result<Claimed> Claim(const ClaimRequest& request) override;

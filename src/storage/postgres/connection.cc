@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/metrics.h"
 #include "base/try.h"
 
 namespace millrace::storage::postgres {
@@ -172,6 +173,12 @@ Result<ResultSet> Connection::LastResult(std::string_view doing) {
   return last;
 }
 
+void Connection::Answered(std::string_view name) {
+  const auto now = Clock::now();
+  base::Metrics::Process().ObserveQuery(name, std::chrono::duration<double>(now - since_).count());
+  since_ = now;
+}
+
 // ---- Statements ---------------------------------------------------------------------------------
 
 Result<void> Connection::SendCall(const Query& query, const Params& params, bool binary) {
@@ -200,8 +207,11 @@ Result<ResultSet> Connection::RunOne(const Query& query, const Params& params, b
   }
   MILLRACE_TRY(CheckUsable(query.name));
   MILLRACE_TRY(CheckParams(query, params));
+  since_ = Clock::now();
   MILLRACE_TRY(SendCall(query, params, binary));
-  return LastResult(query.name);
+  auto result = LastResult(query.name);
+  Answered(query.name);
+  return result;
 }
 
 Result<ResultSet> Connection::Run(const Query& query, const Params& params) { return RunOne(query, params, true); }
@@ -245,6 +255,7 @@ Result<std::vector<ResultSet>> Connection::Receive(std::span<const Call> calls) 
 Result<void> Connection::SendPipeline(std::span<const Call> calls, bool binary) {
   const std::string_view doing = calls.front().query->name;
   if (PQenterPipelineMode(conn_.get()) == 0) return Lost(doing);
+  since_ = Clock::now();
   for (const Call& call : calls) MILLRACE_TRY(SendCall(*call.query, ParamsOf(call), binary));
   if (PQpipelineSync(conn_.get()) == 0) return Lost(doing);
   return Flush(doing, NewDeadline());
@@ -265,8 +276,10 @@ Result<std::vector<ResultSet>> Connection::ReadPipeline(std::span<const Call> ca
     ResultSet result(next);
     if (PQresultStatus(next) == PGRES_PIPELINE_SYNC) break;
     if (IsOk(next)) {
+      Answered(doing);
       results.push_back(std::move(result));
     } else if (!error && PQresultStatus(next) != PGRES_PIPELINE_ABORTED) {
+      Answered(doing);
       error = FailResult(next, doing).value();
     }
   }
@@ -279,8 +292,10 @@ Result<std::vector<ResultSet>> Connection::ReadPipeline(std::span<const Call> ca
 
 Result<void> Connection::Simple(const std::string& sql, std::string_view doing) {
   MILLRACE_TRY(CheckUsable(doing));
+  since_ = Clock::now();
   if (PQsendQuery(conn_.get(), sql.c_str()) == 0) return Lost(doing);
   MILLRACE_TRY(LastResult(doing));
+  Answered(doing);
   return {};
 }
 

@@ -87,8 +87,9 @@ struct ConnectOptions {
 };
 
 // One connection. Not thread-safe: one thread at a time. Statements are sent unnamed (nothing is left prepared on the
-// server) and results come in binary. Every failure of the connection itself makes it broken(): from then on each call
-// fails with kDatabaseUnavailable, and the owner drops it. Destroying it closes it; an open transaction rolls back.
+// server) and results come in binary. Each statement's time is counted by its name. Every failure of the connection
+// itself makes it broken(): from then on each call fails with kDatabaseUnavailable, and the owner drops it. Destroying
+// it closes it; an open transaction rolls back.
 class Connection {
  public:
   // Connects, with keepalives (10 s idle, every 5 s, 3 times; 20 s for unacknowledged data) unless the URL sets them,
@@ -171,6 +172,8 @@ class Connection {
   Result<void> WaitFor(short events, std::string_view doing, Deadline deadline);
   Result<void> Simple(const std::string& sql, std::string_view doing);
   [[nodiscard]] Deadline NewDeadline() const;
+  // The server has answered this statement: how long that took goes to the process's metrics.
+  void Answered(std::string_view name);
   tl::unexpected<Error> Remember(PgError error);
   tl::unexpected<Error> FailResult(const PGresult* result, std::string_view doing);
   tl::unexpected<Error> Lost(std::string_view doing);
@@ -179,8 +182,10 @@ class Connection {
   std::unique_ptr<PGconn, Finish> conn_;
   ConnectOptions options_;
   Endpoint endpoint_;
-  Query settings_;              // pooled: sets the timeouts for one transaction
-  bool with_settings_ = false;  // the pipeline under way began with those
+  Query settings_;                               // pooled: sets the timeouts for one transaction
+  bool with_settings_ = false;                   // the pipeline under way began with those
+  std::chrono::steady_clock::time_point since_;  // when the statement whose answer is due was sent, or the one before
+                                                 // it in its pipeline was answered
   PgError last_error_;
   bool broken_ = false;
 };

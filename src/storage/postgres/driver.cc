@@ -97,6 +97,12 @@ void Driver::AdvanceRuns(const std::vector<RunId>& runs) {
   }
 }
 
+PoolStats Driver::Connections() {
+  PoolStats stats = pool_.stats();
+  stats.beside = 1;  // the listener's
+  return stats;
+}
+
 Result<Time> Driver::Now() {
   MILLRACE_ASSIGN(const ResultSet rows, Run(statements_.now, Params()));
   return rows.row(0).time(0);

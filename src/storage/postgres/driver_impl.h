@@ -35,6 +35,7 @@ class Driver : public Storage {
   Result<Time> Now() override;
   [[nodiscard]] std::string_view Name() const override { return "postgresql"; }
   [[nodiscard]] std::string_view Schema() const override { return options_.schema; }
+  [[nodiscard]] PoolStats Connections() override;
   Result<std::vector<Enqueued>> Enqueue(std::span<const NewJob> jobs) override;
   Wake WaitForWork(const ClaimRequest& filter, Duration timeout, std::stop_token stop) override;
   Result<Claimed> Claim(const ClaimRequest& request) override;

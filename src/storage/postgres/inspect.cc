@@ -156,7 +156,11 @@ Result<std::vector<QueueRow>> Driver::Queues() {
     for (int s = 0; s < kJobStateCount; ++s) counts[s] = row.integer(2 + s);
   }
   for (int i = 0; i < results[2].rows(); ++i) {
-    queues[std::string(results[2].row(i).text(0))].oldest_available = results[2].row(i).time(1);
+    const ResultSet::Row row = results[2].row(i);
+    QueueRow& queue = queues[std::string(row.text(0))];
+    const Time at = row.time(2);
+    queue.oldest_of[row.integer(1)] = at;
+    queue.oldest_available = queue.oldest_available ? std::min(*queue.oldest_available, at) : at;
   }
   std::vector<QueueRow> list;
   const std::lock_guard lock(retries_mutex_);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/try.h"
 #include "storage/postgres/url.h"
 
@@ -37,7 +38,13 @@ Pool::Pool(PoolOptions options) : options_(std::move(options)) {
 Pool::~Pool() = default;
 
 Result<Pool::Lease> Pool::Acquire() {
-  const auto give_up = Clock::now() + options_.timeout;
+  const auto began = Clock::now();
+  auto lease = Take(began + options_.timeout);
+  base::Metrics::Process().ObservePoolWait(std::chrono::duration<double>(Clock::now() - began).count());
+  return lease;
+}
+
+Result<Pool::Lease> Pool::Take(Clock::time_point give_up) {
   MILLRACE_TRY(TakeSlot(give_up));
   while (true) {
     while (auto idle = TakeIdle()) {
@@ -88,7 +95,10 @@ bool Pool::Queue(std::unique_lock<std::mutex>& lock, Clock::time_point give_up) 
   const auto began = Clock::now();
   const bool granted = waiter.granted_signal.wait_until(lock, give_up, [&] { return waiter.granted; });
   counts_.total_wait += std::chrono::duration_cast<Duration>(Clock::now() - began);
-  if (!granted) waiters_.erase(std::find(waiters_.begin(), waiters_.end(), &waiter));
+  if (!granted) {
+    ++counts_.timeouts;
+    waiters_.erase(std::find(waiters_.begin(), waiters_.end(), &waiter));
+  }
   return granted;
 }
 
@@ -209,6 +219,7 @@ Pool::Stats Pool::stats() const {
   stats.active = active_;
   stats.size = stats.idle + stats.active;
   stats.waiting = static_cast<int>(waiters_.size());
+  stats.min = options_.size;
   stats.max = max();
   return stats;
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "storage/postgres/connection.h"
+#include "storage/storage.h"
 
 namespace millrace::storage::postgres {
 
@@ -54,17 +55,7 @@ class Pool {
     std::chrono::steady_clock::time_point opened_;
   };
 
-  struct Stats {
-    int size = 0;     // open connections
-    int idle = 0;     // of them, free
-    int active = 0;   // of them, lent (or being opened)
-    int waiting = 0;  // threads waiting for one
-    int max = 0;      // size + max_overflow
-    std::int64_t opened = 0;
-    std::int64_t recycled = 0;  // replaced because of their age
-    std::int64_t failed = 0;    // could not be opened
-    Duration total_wait{0};     // of all calls of Acquire for a free one
-  };
+  using Stats = PoolStats;
 
   explicit Pool(PoolOptions options);
   ~Pool();
@@ -74,7 +65,8 @@ class Pool {
   // A connection that is open, as far as can be seen without asking the server. Fails with kTimeout when none became
   // free in time (the message counts them and names the settings), and with Connection::Open's errors; after one of
   // those, further attempts within connect_pause are refused at once with the same error. A server that has no
-  // connection left is an error only when none of this pool's own is lent that may still come back in time.
+  // connection left is an error only when none of this pool's own is lent that may still come back in time. How long it
+  // took is counted in the process's metrics.
   Result<Lease> Acquire();
 
   // One more for somebody who holds one already, and so must not wait for it: nothing when all are in use, others wait,
@@ -99,6 +91,7 @@ class Pool {
   };
 
   [[nodiscard]] int max() const { return options_.size + options_.max_overflow; }
+  Result<Lease> Take(Clock::time_point give_up);
   Result<void> TakeSlot(Clock::time_point give_up);
   bool Queue(std::unique_lock<std::mutex>& lock, Clock::time_point give_up);
   bool AwaitReturned(const Error& full, Clock::time_point give_up);

@@ -95,6 +95,9 @@ TEST_F(PgPoolTest, WhenAllAreInUseTheMessageSaysSo) {
                                                             "storage.pool_size or max_overflow"));
   EXPECT_GE(pool.stats().total_wait, std::chrono::milliseconds(30));
   EXPECT_EQ(pool.stats().waiting, 0);
+  EXPECT_EQ(pool.stats().timeouts, 1);
+  EXPECT_EQ(pool.stats().min, 1);
+  EXPECT_EQ(pool.stats().max, 2);
   one.Return();
   EXPECT_TRUE(pool.Acquire().has_value());
 }

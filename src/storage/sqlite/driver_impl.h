@@ -30,6 +30,7 @@ class Driver : public Storage {
 
   Result<Time> Now() override { return clock_.Now(); }
   [[nodiscard]] std::string_view Name() const override { return "sqlite"; }
+  [[nodiscard]] PoolStats Connections() override;
   Result<std::vector<Enqueued>> Enqueue(std::span<const NewJob> jobs) override;
   Wake WaitForWork(const ClaimRequest& filter, Duration timeout, std::stop_token stop) override;
   Result<Claimed> Claim(const ClaimRequest& request) override;

@@ -162,11 +162,23 @@ Result<std::vector<QueueRow>> Driver::Queues() {
       MILLRACE_ASSIGN(const bool found, oldest->Bind(queue.id, p).Step());
       if (!found || oldest->is_null(0)) continue;
       const Time at = FromMicros(oldest->integer(0));
+      row.oldest_of[p] = at;
       row.oldest_available = row.oldest_available ? std::min(*row.oldest_available, at) : at;
     }
   }
   std::sort(rows.begin(), rows.end(), [](const QueueRow& a, const QueueRow& b) { return a.name < b.name; });
   return rows;
+}
+
+PoolStats Driver::Connections() {
+  PoolStats stats;
+  stats.size = stats.min = stats.max = 2;
+  stats.opened = 2;
+  for (std::mutex* const mutex : {&writer_mutex_, &reader_mutex_}) {
+    const std::unique_lock free(*mutex, std::try_to_lock);
+    ++(free ? stats.idle : stats.active);
+  }
+  return stats;
 }
 
 Result<std::vector<WorkerRow>> Driver::Workers() {

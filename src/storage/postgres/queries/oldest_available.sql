@@ -1,4 +1,4 @@
-SELECT l.queue, min(j.run_at)
+SELECT l.queue, l.priority, min(j.run_at)
 FROM @schema@.lanes() AS l, LATERAL (
   SELECT run_at FROM (
     (SELECT run_at FROM @schema@.job WHERE NOT l.partitioned AND state IN (1, 2, 4) AND partition_key IS NULL
@@ -10,4 +10,4 @@ FROM @schema@.lanes() AS l, LATERAL (
      WHERE l.partitioned AND h.queue = l.queue AND h.priority = l.priority
      ORDER BY h.queue, h.priority, h.run_at, h.job LIMIT 100)
   ) AS first WHERE run_at <= @schema@.clock()) AS j
-GROUP BY l.queue
+GROUP BY l.queue, l.priority
