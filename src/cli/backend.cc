@@ -16,25 +16,26 @@ constexpr auto kPatience = std::chrono::seconds(5);
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> Backend::Open(const runtime::Config& config, Create create, const std::string& purpose,
+Result<std::unique_ptr<Backend>> Backend::Open(const runtime::Config& config, Intent intent, const std::string& purpose,
                                                Patience patience) {
   auto backend = std::make_unique<Backend>();
   backend->database_ = config.database();
   backend->patience_ = patience;
-  const auto configure = create == Create::kYes ? Owner::Configure::kYes : Owner::Configure::kNo;
+  const auto configure = intent == Intent::kCreate ? Owner::Configure::kYes : Owner::Configure::kNo;
+  const auto for_what = intent == Intent::kLook ? storage::Purpose::kLook : storage::Purpose::kWork;
   if (config.IsPostgres()) {
     MILLRACE_ASSIGN(backend->owner_, Owner::Open(config, purpose, Duration(0), configure));
     return backend;
   }
   std::error_code ignored;
-  if (create == Create::kNo && !std::filesystem::exists(config.database(), ignored)) {
+  if (intent != Intent::kCreate && !std::filesystem::exists(config.database(), ignored)) {
     return fail(ErrorCode::kNotFound, fmt::format("there is no database {} (from {})", config.database(),
                                                   config.Get("storage.path").origin.Text()));
   }
   const auto until = std::chrono::steady_clock::now() + kPatience;
   auto pause = std::chrono::milliseconds(10);
   while (true) {
-    auto owner = Owner::Open(config, purpose, Duration(0), configure);
+    auto owner = Owner::Open(config, purpose, Duration(0), configure, for_what);
     if (owner) {
       backend->owner_ = std::move(*owner);
       return backend;

@@ -10,9 +10,9 @@
 
 namespace millrace::cli {
 
-// Whether a command may make a new database. One that may not does not write the configuration's queues either, so that
-// looking needs no more than the reader's role.
-enum class Create { kNo, kYes };
+// What a command is for. One that looks needs a file it may read, or the reader's role; one that changes writes what it
+// is told to; one that creates may make a new database, and writes the configuration's queues.
+enum class Intent { kLook, kChange, kCreate };
 
 // How long an owner that does not answer is waited for.
 struct Patience {
@@ -25,7 +25,7 @@ class Backend {
  public:
   // kNotFound when there is no such file and it may not be made; else fails as Owner::Open and UnixClient::Call.
   // `purpose` as for Owner::Open. kTimeout: the owner does not answer; the message says which process it is.
-  static Result<std::unique_ptr<Backend>> Open(const runtime::Config& config, Create create, const std::string& purpose,
+  static Result<std::unique_ptr<Backend>> Open(const runtime::Config& config, Intent intent, const std::string& purpose,
                                                Patience patience = {});
 
   // The JSON of a successful answer, or the error the answer stands for.

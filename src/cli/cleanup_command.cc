@@ -107,7 +107,7 @@ int Cleanup(const Cli& cli, const CleanupOptions& options) {
   if (!ages) return PrintError(ages.error().message, "millrace cleanup --help", kUsage);
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
-  auto backend = Backend::Open(*config, Create::kNo, "millrace cleanup");
+  auto backend = Backend::Open(*config, options.yes ? Intent::kChange : Intent::kLook, "millrace cleanup");
   if (!backend) return PrintError(backend.error());
   if (options.yes) (*backend)->ServeOthers();
   std::vector<Part> parts;

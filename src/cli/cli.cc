@@ -82,6 +82,16 @@ int OnParseError(const CLI::App& app, const CLI::ParseError& error, int argc, ch
   return PrintError(WithoutPasswords(unknown.empty() ? error.what() : unknown), CommandPath(app) + " --help", kUsage);
 }
 
+// An empty value is a variable of a script that nobody set: taken for "not given" it would choose everything.
+void RefuseEmptyValues(CLI::App& app) {
+  for (CLI::Option* option : app.get_options({})) {
+    const bool takes_value = option->get_items_expected_max() > 0;
+    if (!takes_value || option->check_lname("db")) continue;  // an empty --db is told with the setting it stands for
+    option->check([](const std::string& value) { return std::string(value.empty() ? "must not be empty" : ""); });
+  }
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) RefuseEmptyValues(*command);
+}
+
 // All users of a machine see the arguments of its processes.
 void HidePasswords(int argc, char** argv) {
   for (int i = 0; i < argc; ++i) {
@@ -149,12 +159,14 @@ int Main(int argc, char** argv) {
         AddDebugCommand,      AddMonitorCommand, AddCleanupCommand, AddVersionCommand, AddCompletionCommand}) {
     add(app, cli);
   }
+  RefuseEmptyValues(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return OnParseError(app, error, argc, argv);
   }
   HidePasswords(argc, argv);
+  SetCommand(CommandPath(app));
   SetConfigFile(cli.config.value_or(""));
   if (!app.got_subcommand("worker") && !app.got_subcommand("run")) cli.signals.reset();
   const int status = cli.action ? cli.action() : kUsage;

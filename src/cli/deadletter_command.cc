@@ -7,12 +7,15 @@
 #include <cstring>
 
 #include "cli/backend.h"
+#include "cli/checks.h"
 #include "cli/cli.h"
 
 namespace millrace::cli {
 namespace {
 
 namespace json = base::json;
+
+constexpr int kMostDays = 36500;
 
 struct DeadOptions {
   std::vector<std::int64_t> ids;
@@ -33,10 +36,10 @@ std::map<std::string, std::string> Query(const DeadOptions& options) {
   return query;
 }
 
-Result<std::unique_ptr<Backend>> Open(const Cli& cli) {
+Result<std::unique_ptr<Backend>> Open(const Cli& cli, Intent intent) {
   const auto config = cli.CheckedConfig();
   if (!config) return fail(config.error());
-  return Backend::Open(*config, Create::kNo, "millrace deadletter");
+  return Backend::Open(*config, intent, "millrace deadletter");
 }
 
 void PrintAttempts(const json::object& job) {
@@ -49,7 +52,7 @@ void PrintAttempts(const json::object& job) {
 }
 
 int List(const Cli& cli, const DeadOptions& options) {
-  auto backend = Open(cli);
+  auto backend = Open(cli, Intent::kLook);
   if (!backend) return PrintError(backend.error());
   auto query = Query(options);
   query["limit"] = std::to_string(options.limit);
@@ -102,7 +105,7 @@ void PrintCounts(const json::object& analysis, std::string_view name, std::strin
 }
 
 int Analyze(const Cli& cli, const DeadOptions& options) {
-  auto backend = Open(cli);
+  auto backend = Open(cli, Intent::kLook);
   if (!backend) return PrintError(backend.error());
   const auto analysis = (*backend)->Get("/api/v1/dead/analyze", Query(options));
   if (!analysis) return PrintError(analysis.error());
@@ -149,7 +152,7 @@ bool Confirmed(const DeadOptions& options, const std::string& what) {
 }
 
 int SendRetry(const Cli& cli, const json::object& selection) {
-  auto backend = Open(cli);
+  auto backend = Open(cli, Intent::kChange);
   if (!backend) return PrintError(backend.error());
   const auto answer = (*backend)->Post("/api/v1/dead/retry", selection);
   if (!answer) return PrintError(answer.error());
@@ -196,11 +199,9 @@ int RetryRun(const Cli& cli, const DeadOptions& options, std::int64_t run) {
 }
 
 int Purge(const Cli& cli, const DeadOptions& options, std::int64_t days) {
-  if (days < 0)
-    return PrintError("deadletter purge: a number of days from 0", "millrace deadletter purge --help", kUsage);
   if (!Confirmed(options, fmt::format("deleting every dead letter that died over {} days ago, with its history", days)))
     return kUsage;
-  auto backend = Open(cli);
+  auto backend = Open(cli, Intent::kChange);
   if (!backend) return PrintError(backend.error());
   const auto answer = (*backend)->Post("/api/v1/dead/purge", {{"days", days}});
   if (!answer) return PrintError(answer.error());
@@ -215,7 +216,7 @@ int Purge(const Cli& cli, const DeadOptions& options, std::int64_t days) {
 // Writes page after page, so that memory does not grow with the number of dead letters. A file appears whole or not at
 // all.
 int Export(const Cli& cli, const DeadOptions& options) {
-  auto backend = Open(cli);
+  auto backend = Open(cli, Intent::kLook);
   if (!backend) return PrintError(backend.error());
   const bool to_stdout = options.file == "-";
   const std::string draft = options.file + ".part";
@@ -264,7 +265,7 @@ void AddSelection(CLI::App& command, DeadOptions& options) {
   command.add_option("--kind", options.kind, "Only of this kind");
   command.add_option("--queue", options.queue, "Only of this queue");
   command.add_option("--reason", options.reason, "Only with this reason, such as encrypted or timeout");
-  command.add_option("--run", options.run, "Only of this run");
+  command.add_option("--run", options.run, "Only of this run")->check(IsId());
 }
 
 void AddListAndAnalyze(CLI::App& group, Cli& cli, const std::shared_ptr<DeadOptions>& options) {
@@ -273,8 +274,8 @@ void AddListAndAnalyze(CLI::App& group, Cli& cli, const std::shared_ptr<DeadOpti
                  Json::kYes, [&cli, options] { return List(cli, *options); });
   AddSelection(*list, *options);
   list->add_flag("--details", options->details, "With args and every attempt");
-  list->add_option("--limit", options->limit, "At most so many (1 to 1000)")->capture_default_str();
-  list->add_option("--cursor", options->cursor, "The page after this job");
+  list->add_option("--limit", options->limit, "At most so many")->check(IsPageSize())->capture_default_str();
+  list->add_option("--cursor", options->cursor, "The page after this job")->check(IsId());
   CLI::App* analyze = AddCommand(group, cli, "analyze", "Group dead letters by cause and suggest what to do",
                                  "  millrace deadletter analyze --json\n", Json::kYes,
                                  [&cli, options] { return Analyze(cli, *options); });
@@ -287,18 +288,20 @@ void AddChanges(CLI::App& group, Cli& cli, const std::shared_ptr<DeadOptions>& o
                  "  millrace deadletter retry 42 43\n  millrace deadletter retry --reason timeout --yes\n", Json::kYes,
                  [&cli, options] { return Retry(cli, *options); });
   AddSelection(*retry, *options);
-  retry->add_option("IDS", options->ids, "The jobs' ids");
+  retry->add_option("IDS", options->ids, "The jobs' ids")->check(IsId());
   retry->add_flag("--all", options->all, "All of them");
   retry->add_flag("--yes", options->yes, "Do not ask");
   CLI::App* run =
       AddCommand(group, cli, "retry-run", "Start a run's dead jobs again", "  millrace deadletter retry-run 3 --yes\n",
                  Json::kYes, [&cli, options] { return RetryRun(cli, *options, options->run); });
-  run->add_option("RUN", options->run, "The run's id")->required();
+  run->add_option("RUN", options->run, "The run's id")->required()->check(IsId());
   run->add_flag("--yes", options->yes, "Do not ask");
   CLI::App* purge = AddCommand(group, cli, "purge", "Delete dead letters older than so many days",
                                "  millrace deadletter purge 30 --yes\n", Json::kYes,
                                [&cli, options] { return Purge(cli, *options, options->days); });
-  purge->add_option("DAYS", options->days, "Died over so many days ago; 0: all")->required();
+  purge->add_option("DAYS", options->days, "Died over so many days ago; 0: all")
+      ->required()
+      ->check(CLI::Range(0, kMostDays));
   purge->add_flag("--yes", options->yes, "Do not ask");
   CLI::App* to_file = AddCommand(group, cli, "export", "Write dead letters with their attempts as JSON Lines",
                                  "  millrace deadletter export dead.jsonl\n", Json::kYes,
@@ -329,8 +332,8 @@ void AddDeadletterCommand(CLI::App& app, Cli& cli) {
   });
   group->add_flag("--list", options->list_flag, "As the command list");
   group->add_flag("--analyze", options->analyze_flag, "As the command analyze");
-  group->add_option("--retry-run", options->retry_run, "As the command retry-run");
-  group->add_option("--purge", options->purge_days, "As the command purge");
+  group->add_option("--retry-run", options->retry_run, "As the command retry-run")->check(IsId());
+  group->add_option("--purge", options->purge_days, "As the command purge")->check(CLI::Range(0, kMostDays));
   group->add_flag("--yes", options->yes, "Do not ask");
   group->add_flag("--details", options->details, "With --list: args and every attempt");
   AddListAndAnalyze(*group, cli, options);

@@ -120,6 +120,23 @@ http::ApiResponse ForgetSource(storage::Storage& storage, const http::ApiRequest
       json::object{{"documents", forgotten->documents}, {"elements", forgotten->elements}, {"more", forgotten->more}});
 }
 
+// Starts a run over the spec's sources, or joins the one at work on them.
+http::ApiResponse StartRun(storage::Storage& storage, const http::ApiRequest& request) {
+  const auto body = http::ReadBody(request, {"spec"});
+  if (!body) return http::ProblemResponse(body.error());
+  const auto* given = body->if_contains("spec");
+  const auto spec = documents::SpecFromJson(given == nullptr ? "{}" : base::ToJson(*given));
+  if (!spec) return http::ProblemResponse(spec.error());
+  const auto merged = documents::MergeWithKnown(storage, *spec);
+  if (!merged) return http::ProblemResponse(merged.error());
+  const auto run = documents::StartDocumentsRun(storage, merged->spec);
+  if (!run) return http::ProblemResponse(run.error());
+  return http::JsonResponse(json::object{{"run_id", run->id},
+                                         {"generation", run->generation},
+                                         {"joined", run->joined},
+                                         {"notes", json::array(merged->notes.begin(), merged->notes.end())}});
+}
+
 http::ApiResponse Report(storage::Storage& storage, const http::PathValues& path) {
   const auto id = http::ReadId(path.at("id"), "run id");
   if (!id) return http::ProblemResponse(id.error());
@@ -136,6 +153,8 @@ void AddDocumentRoutes(http::Router& router, storage::Storage& storage) {
   router.Add("GET", "/api/v1/documents/sources", [&storage](const auto&, const auto&) { return Sources(storage); });
   router.Add("POST", "/api/v1/documents/sources/forget",
              [&storage](const http::ApiRequest& request, const auto&) { return ForgetSource(storage, request); });
+  router.Add("POST", "/api/v1/documents/runs",
+             [&storage](const http::ApiRequest& request, const auto&) { return StartRun(storage, request); });
   router.Add("GET", "/api/v1/runs/{id}/report",
              [&storage](const auto&, const http::PathValues& path) { return Report(storage, path); });
 }

@@ -12,7 +12,9 @@
 #include "base/try.h"
 #include "base/utf8.h"
 #include "cli/backend.h"
+#include "cli/checks.h"
 #include "cli/cli.h"
+#include "engine/validate.h"
 #include "http/views.h"
 
 namespace millrace::cli {
@@ -281,13 +283,22 @@ int EnqueueFile(const Cli& cli, const EnqueueOptions& options, const runtime::Co
   return PrintError(done.error().message, next, some ? kPartial : kFailed);
 }
 
-int EnqueueOne(const Cli& cli, const EnqueueOptions& options, const runtime::Config& config, const json::value& args,
-               Backend& backend) {
+// The job as the command line and the configuration say it. kInvalidArgument for what no database would take.
+Result<json::object> ReadJob(const EnqueueOptions& options, const runtime::Config& config, json::value args) {
   json::object job = FlagMembers(options);
-  job["args"] = args;
+  job["args"] = std::move(args);
   const bool known = AddKindSettings(config, job);
+  MILLRACE_ASSIGN(const NewJob read, http::ReadNewJob(job, ""));
+  MILLRACE_TRY(engine::ValidateNewJobs({&read, 1}));
   job["any_kind"] = options.any_kind || known;
+  return job;
+}
+
+int EnqueueOne(const Cli& cli, const json::object& job, Backend& backend) {
   const auto answer = backend.Post("/api/v1/jobs", job);
+  // Well formed as it was, it does not fit what is in the database.
+  if (!answer && answer.error().code == ErrorCode::kInvalidArgument)
+    return PrintError(answer.error().message, "millrace jobs list");
   if (!answer) return PrintError(answer.error());
   if (cli.json) {
     PrintJson(*answer);
@@ -327,10 +338,12 @@ int Enqueue(const Cli& cli, const EnqueueOptions& options) {
   }
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
-  auto backend = Backend::Open(*config, Create::kYes, "millrace enqueue");
+  const bool one = options.file.empty();
+  const auto job = one ? ReadJob(options, *config, std::move(args)) : json::object();
+  if (!job) return PrintError(job.error());
+  auto backend = Backend::Open(*config, Intent::kCreate, "millrace enqueue");
   if (!backend) return PrintError(backend.error());
-  return options.file.empty() ? EnqueueOne(cli, options, *config, args, **backend)
-                              : EnqueueFile(cli, options, *config, **backend);
+  return one ? EnqueueOne(cli, *job, **backend) : EnqueueFile(cli, options, *config, **backend);
 }
 
 }  // namespace
@@ -357,7 +370,7 @@ void AddEnqueueCommand(CLI::App& app, Cli& cli) {
   command->add_option("--max-attempts", options->max_attempts, "Attempts, the first one included")
       ->check(CLI::Range(1, 1'000'000));
   command->add_option("--timeout", options->timeout, "Of one attempt, such as 30s");
-  command->add_option("--after", options->after, "Wait for the jobs with these ids")->delimiter(',');
+  command->add_option("--after", options->after, "Wait for the jobs with these ids")->delimiter(',')->check(IsId());
   command->add_option("--when", options->when, "Run when all of them succeeded, if one failed, or when all finished")
       ->check(CLI::IsMember({"succeeded", "failed", "finished"}));
   command->add_option("--tag", options->tags, "A tag for people and filters; may be given again");

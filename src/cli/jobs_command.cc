@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/backend.h"
+#include "cli/checks.h"
 #include "cli/cli.h"
 
 namespace millrace::cli {
@@ -22,7 +23,7 @@ std::string IdText(const json::object& job) { return Field(job, "id"); }
 int List(const Cli& cli, const JobsOptions& options) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
-  auto backend = Backend::Open(*config, Create::kNo, "millrace jobs");
+  auto backend = Backend::Open(*config, Intent::kLook, "millrace jobs");
   if (!backend) return PrintError(backend.error());
   std::map<std::string, std::string> query{{"limit", std::to_string(options.limit)},
                                            {"state", options.state},
@@ -63,7 +64,7 @@ int List(const Cli& cli, const JobsOptions& options) {
 int Show(const Cli& cli, std::int64_t id) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
-  auto backend = Backend::Open(*config, Create::kNo, "millrace jobs");
+  auto backend = Backend::Open(*config, Intent::kLook, "millrace jobs");
   if (!backend) return PrintError(backend.error());
   const auto job = (*backend)->Get(fmt::format("/api/v1/jobs/{}", id));
   if (!job) return PrintError(job.error());
@@ -90,7 +91,7 @@ int Show(const Cli& cli, std::int64_t id) {
 int Act(const Cli& cli, const std::vector<std::int64_t>& ids, const std::string& what) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
-  auto backend = Backend::Open(*config, Create::kNo, "millrace jobs");
+  auto backend = Backend::Open(*config, Intent::kChange, "millrace jobs");
   if (!backend) return PrintError(backend.error());
   std::size_t failed = 0;
   json::array jobs;
@@ -125,18 +126,18 @@ void AddJobsCommand(CLI::App& app, Cli& cli) {
   list->add_option("--kind", options->kind, "Only this kind");
   list->add_option("--tag", options->tag, "Only jobs with this tag");
   list->add_option("--priority", options->priority, "Only this priority");
-  list->add_option("--run", options->run, "Only jobs of this run");
-  list->add_option("--limit", options->limit, "At most so many (1 to 1000)")->capture_default_str();
-  list->add_option("--cursor", options->cursor, "The page after this job");
+  list->add_option("--run", options->run, "Only jobs of this run")->check(IsId());
+  list->add_option("--limit", options->limit, "At most so many")->check(IsPageSize())->capture_default_str();
+  list->add_option("--cursor", options->cursor, "The page after this job")->check(IsId());
   CLI::App* show = AddCommand(*group, cli, "show", "Show one job with its attempts", "  millrace jobs show 42\n",
                               Json::kYes, [&cli, options] { return Show(cli, options->ids.front()); });
-  show->add_option("ID", options->ids, "The job's id")->required()->expected(1);
+  show->add_option("ID", options->ids, "The job's id")->required()->expected(1)->check(IsId());
   CLI::App* cancel = AddCommand(*group, cli, "cancel", "Give up on jobs", "  millrace jobs cancel 42 43\n", Json::kYes,
                                 [&cli, options] { return Act(cli, options->ids, "cancel"); });
-  cancel->add_option("IDS", options->ids, "The jobs' ids")->required();
+  cancel->add_option("IDS", options->ids, "The jobs' ids")->required()->check(IsId());
   CLI::App* retry = AddCommand(*group, cli, "retry", "Start dead jobs again", "  millrace jobs retry 42\n", Json::kYes,
                                [&cli, options] { return Act(cli, options->ids, "retry"); });
-  retry->add_option("IDS", options->ids, "The jobs' ids")->required();
+  retry->add_option("IDS", options->ids, "The jobs' ids")->required()->check(IsId());
 }
 
 }  // namespace millrace::cli

@@ -24,6 +24,11 @@ bool MovesText(std::string_view character) {
          (character[1] == '\x81' && last >= 0xA6 && last <= 0xA9);
 }
 
+std::string& Command() {
+  static std::string command = "millrace";
+  return command;
+}
+
 std::string& ConfigFile() {
   static std::string file;
   return file;
@@ -32,6 +37,8 @@ std::string& ConfigFile() {
 // What to do next about an error; empty when there is nothing general to say.
 std::string NextFor(ErrorCode code) {
   switch (code) {
+    case ErrorCode::kInvalidArgument:
+      return Command() + " --help";
     case ErrorCode::kConfig:
     case ErrorCode::kUnsupported:
       return ConfigCheckCommand();
@@ -66,6 +73,8 @@ std::string QuoteForShell(const std::string& word) {
   return out + "'";
 }
 
+void SetCommand(std::string command) { Command() = std::move(command); }
+
 void SetConfigFile(std::string file) { ConfigFile() = std::move(file); }
 
 std::string ConfigCheckCommand() {
@@ -89,7 +98,9 @@ int PrintError(std::string_view message, std::string_view next, int status) {
   return status;
 }
 
-int PrintError(const Error& error) { return PrintError(error.message, NextFor(error.code)); }
+int PrintError(const Error& error) { return PrintError(error.message, NextFor(error.code), StatusOf(error)); }
+
+int StatusOf(const Error& error) { return error.code == ErrorCode::kInvalidArgument ? kUsage : kFailed; }
 
 void PrintWarning(std::string_view message) {
   const bool colours = HasColours(stderr);

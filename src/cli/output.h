@@ -23,13 +23,18 @@ bool HasColours(std::FILE* stream);
 
 // "millrace: error: MESSAGE" and, when there is one, "try: NEXT". Returns `status`.
 int PrintError(std::string_view message, std::string_view next, int status = kFailed);
-// The same with a next command fitting the error.
+// The same with a next command fitting the error. What can never work (kInvalidArgument) was wrongly asked for: kUsage,
+// and the command's help as what to try; else kFailed.
 int PrintError(const Error& error);
+// The status of an error by that rule.
+int StatusOf(const Error& error);
 void PrintWarning(std::string_view message);
 
 // A word as a shell reads it back: in quotes where it must be.
 std::string QuoteForShell(const std::string& word);
-// The FILE of --config, so that hints can name it. Call before there are other threads.
+// The command that runs ("millrace jobs list") and the FILE of --config, so that hints can name them. Call before there
+// are other threads.
+void SetCommand(std::string command);
 void SetConfigFile(std::string file);
 // "millrace config check", with that FILE when there is one.
 std::string ConfigCheckCommand();

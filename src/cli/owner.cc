@@ -10,7 +10,6 @@
 #include "http/metrics_routes.h"
 #include "pipelines/documents/pipeline.h"
 #include "runtime/client_impl.h"
-#include "storage/open.h"
 #include "storage/sqlite/owner_lock.h"
 
 namespace millrace::cli {
@@ -22,6 +21,13 @@ std::set<std::string> Kinds(const runtime::Config& config) {
                                  std::string(documents::kRecordKind), std::string(documents::kReportKind)};
   for (const runtime::HandlerConfig& handler : config.handlers()) kinds.insert(handler.kind);
   return kinds;
+}
+
+// An address that cannot be read is the fault of the command line, or else of the configuration.
+Error BlameSource(Error error, const runtime::Config& config) {
+  const bool flag = config.Get("storage.url").origin.kind == runtime::OriginKind::kFlag;
+  if (config.IsPostgres() && error.code == ErrorCode::kInvalidArgument && !flag) error.code = ErrorCode::kConfig;
+  return error;
 }
 
 http::QueuesOfTypes QueuesOfTypes(const runtime::Config& config) {
@@ -58,20 +64,20 @@ Owner::Owner(std::shared_ptr<storage::Storage> storage, StorageOptions options, 
 Owner::~Owner() { health_.SetPhase(http::Phase::kShuttingDown); }
 
 Result<std::unique_ptr<Owner>> Owner::Open(const runtime::Config& config, const std::string& purpose, Duration patience,
-                                           Configure configure) {
+                                           Configure configure, storage::Purpose for_what) {
   StorageOptions options = config.storage();
   options.configure = configure == Configure::kYes;
   options.owner = purpose;
   const auto until = std::chrono::steady_clock::now() + patience;
   auto pause = std::chrono::milliseconds(5);
   while (true) {
-    auto storage = storage::OpenStorage(options);
+    auto storage = storage::OpenStorage(options, for_what);
     if (storage) {
       return std::unique_ptr<Owner>(
           new Owner(std::shared_ptr<storage::Storage>(std::move(*storage)), std::move(options), config));
     }
     const bool again = storage.error().code == ErrorCode::kOwned && std::chrono::steady_clock::now() + pause < until;
-    if (!again) return fail(storage.error());
+    if (!again) return fail(BlameSource(storage.error(), config));
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::milliseconds(100));
   }

@@ -10,6 +10,7 @@
 #include "millrace/client.h"
 #include "runtime/config/config.h"
 #include "runtime/fleet_watch.h"
+#include "storage/open.h"
 
 namespace millrace::cli {
 
@@ -21,9 +22,11 @@ class Owner {
   // Whether opening writes the configuration's queues; see StorageOptions::configure.
   enum class Configure { kNo, kYes };
   // Opens the database. `purpose` is what the lock tells others ("millrace worker"). A short command that holds the
-  // file is waited for, up to `patience`; then kOwned. Fails as Client::open.
+  // file is waited for, up to `patience`; then kOwned. To look, a file is opened that may only be read, too: there is
+  // no owner then, and none can begin. Fails as storage::OpenStorage.
   static Result<std::unique_ptr<Owner>> Open(const runtime::Config& config, const std::string& purpose,
-                                             Duration patience, Configure configure = Configure::kYes);
+                                             Duration patience, Configure configure = Configure::kYes,
+                                             storage::Purpose for_what = storage::Purpose::kWork);
   ~Owner();
   Owner(const Owner&) = delete;
   Owner& operator=(const Owner&) = delete;

@@ -13,7 +13,7 @@ namespace json = base::json;
 int List(const Cli& cli) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
-  auto backend = Backend::Open(*config, Create::kNo, "millrace queues");
+  auto backend = Backend::Open(*config, Intent::kLook, "millrace queues");
   if (!backend) return PrintError(backend.error());
   const auto answer = (*backend)->Get("/api/v1/queues");
   if (!answer) return PrintError(answer.error());
@@ -43,7 +43,7 @@ int List(const Cli& cli) {
 int Pause(const Cli& cli, const std::vector<std::string>& names, bool paused) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
-  auto backend = Backend::Open(*config, Create::kNo, "millrace queues");
+  auto backend = Backend::Open(*config, Intent::kChange, "millrace queues");
   if (!backend) return PrintError(backend.error());
   json::array done;
   for (const std::string& name : names) {

@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -12,10 +11,10 @@
 #include <thread>
 
 #include "base/log.h"
-#include "base/try.h"
 #include "cli/cli.h"
 #include "cli/documents_worker.h"
 #include "cli/progress_bar.h"
+#include "cli/run_plan.h"
 #include "cli/search_hint.h"
 #include "cli/thread_dump.h"
 #include "pipelines/documents/known_sources.h"
@@ -32,67 +31,6 @@ struct RunOptions {
   std::vector<std::string> words;
   std::string concurrency;
 };
-
-// What to read, and which words of the command line said so (for saying how to resume).
-struct Plan {
-  std::string pipeline = std::string(documents::kPipelineName);
-  std::vector<std::string> inputs;
-};
-
-bool IsUrl(const std::string& text) { return text.find("://") != std::string::npos; }
-
-Result<Plan> ReadPlan(const runtime::Config& config, std::vector<std::string> words) {
-  Plan plan;
-  if (!words.empty()) {
-    std::error_code ignored;
-    const bool named = config.FindPipeline(words[0]) != nullptr || words[0] == documents::kPipelineName;
-    if (named) {
-      plan.pipeline = words[0];
-      words.erase(words.begin());
-    } else if (!IsUrl(words[0]) && !std::filesystem::exists(words[0], ignored)) {
-      std::string known(documents::kPipelineName);
-      for (const auto& pipeline : config.pipelines()) {
-        if (pipeline.name != known) known += ", " + pipeline.name;
-      }
-      return fail(ErrorCode::kNotFound,
-                  fmt::format("'{}' is neither a pipeline (known: {}) nor a folder or file", words[0], known));
-    }
-  }
-  for (const std::string& word : words) {
-    if (IsUrl(word))
-      return fail(ErrorCode::kUnsupported,
-                  fmt::format("{}: this version reads folders and files, not addresses", word));
-  }
-  plan.inputs = std::move(words);
-  return plan;
-}
-
-documents::FileSource ToSource(const runtime::FileSourceConfig& config) {
-  documents::FileSource source;
-  source.name = config.name;
-  source.base_path = config.base_path;
-  source.include = config.include;
-  source.exclude = config.exclude;
-  source.extensions = config.extensions;
-  source.recursive = config.recursive;
-  return source;
-}
-
-// What the command line names, else what the pipeline's configuration names.
-Result<documents::DocumentsSpec> SpecOf(const runtime::Config& config, const Plan& plan) {
-  if (!plan.inputs.empty()) return documents::SpecOfInputs(plan.inputs);
-  documents::DocumentsSpec spec;
-  const runtime::PipelineConfig* pipeline = config.FindPipeline(plan.pipeline);
-  if (pipeline == nullptr || pipeline->sources.empty()) {
-    return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("what should the pipeline '{}' read? Name folders, or sources in the config", plan.pipeline));
-  }
-  for (const std::string& name : pipeline->sources) {
-    if (const auto* source = config.FindSource(name)) spec.sources.push_back(ToSource(*source));
-  }
-  return documents::ResolveSpec(std::move(spec));
-}
 
 // Looks at a run until it is over, or cannot go on because its discovery is dead, then stops the worker.
 class RunWatch {
@@ -153,8 +91,8 @@ std::string DbFlag(const runtime::Config& config) {
   return given ? " --db " + QuoteForShell(config.database()) : "";
 }
 
-int Interrupted(storage::Storage& storage, const runtime::Config& config, const Cli& cli, const Plan& plan, RunId run,
-                int status) {
+int Interrupted(storage::Storage& storage, const runtime::Config& config, const Cli& cli, const RunPlan& plan,
+                RunId run, int status) {
   const auto progress = documents::ProgressOfRun(storage, run);
   const std::int64_t open = progress ? progress->open : 0;
   std::string again = "millrace run " + QuoteForShell(plan.pipeline);
@@ -273,7 +211,7 @@ class StuckLoop {
 struct Works {
   Cli& cli;
   const runtime::Config& config;
-  const Plan& plan;
+  const RunPlan& plan;
   Owner& owner;
   WorkerOptions options;
   std::shared_ptr<StuckLoop> stuck = std::make_shared<StuckLoop>();
@@ -330,9 +268,9 @@ int Run(Cli& cli, const RunOptions& options) {
   if (!config) return PrintError(config.error());
   for (const std::string& warning : config->warnings()) PrintWarning(warning);
   base::ConfigureLog(LogOptionsOf(*config));
-  const auto plan = ReadPlan(*config, options.words);
-  if (!plan) return PrintError(plan.error().message, "millrace run --help");
-  const auto spec = SpecOf(*config, *plan);
+  const auto plan = ReadRunPlan(*config, options.words);
+  if (!plan) return PrintError(plan.error().message, "millrace run --help", StatusOf(plan.error()));
+  const auto spec = SpecOfPlan(*config, *plan);
   if (!spec) return PrintError(spec.error().message, "millrace run documents FOLDER");
   auto owner = Owner::Open(*config, "millrace run " + plan->pipeline, kPatience);
   if (!owner) return PrintError(owner.error());

@@ -7,8 +7,8 @@
 
 #include "base/try.h"
 #include "storage/postgres/migrate.h"
+#include "storage/sqlite/file_access.h"
 #include "storage/sqlite/migrate.h"
-#include "storage/sqlite/owner_lock.h"
 
 namespace millrace::cli {
 namespace {
@@ -31,13 +31,12 @@ class FileSchema : public Schema {
     if (purpose != For::kCreating && !std::filesystem::exists(path, ignored))
       return fail(ErrorCode::kNotFound, fmt::format("there is no database {}", path));
     auto file = std::make_unique<FileSchema>();
-    auto lock = sqlite::OwnerLock::Acquire(path, "millrace migrate");
+    const bool reading = purpose == For::kReading;
+    const auto done = reading && !sqlite::CanBeOwned(path) ? file->OpenToRead(path) : file->OpenToOwn(path);
+    if (done) return file;
     // A schema in use can be read beside its owner.
-    const bool beside = !lock && lock.error().code == ErrorCode::kOwned && purpose == For::kReading;
-    if (!lock && !beside) return fail(lock.error());
-    if (lock) file->lock_ = std::move(*lock);
-    const auto mode = beside ? sqlite::Database::Mode::kReadOnly : sqlite::Database::Mode::kReadWriteCreate;
-    MILLRACE_ASSIGN(file->database_, sqlite::Database::Open(path, mode));
+    if (!reading || done.error().code != ErrorCode::kOwned) return fail(done.error());
+    MILLRACE_ASSIGN(file->database_, sqlite::Database::Open(path, sqlite::Database::Mode::kReadOnly));
     return file;
   }
 
@@ -50,6 +49,18 @@ class FileSchema : public Schema {
   Result<void> Validate() override { return sqlite::ValidateSchema(*database_); }
 
  private:
+  Result<void> OpenToOwn(const std::string& path) {
+    MILLRACE_ASSIGN(lock_, sqlite::LockSound(path, "millrace migrate"));
+    MILLRACE_ASSIGN(database_, sqlite::Database::Open(path, sqlite::Database::Mode::kReadWriteCreate));
+    return {};
+  }
+  Result<void> OpenToRead(const std::string& path) {
+    MILLRACE_ASSIGN(sqlite::ReadOnlyFile file, sqlite::OpenReadOnly(path));
+    lock_ = std::move(file.lock);
+    database_ = std::move(file.database);
+    return {};
+  }
+
   std::optional<sqlite::OwnerLock> lock_;
   std::unique_ptr<sqlite::Database> database_;
 };

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/backend.h"
+#include "cli/checks.h"
 #include "cli/cli.h"
 
 namespace millrace::cli {
@@ -50,7 +51,7 @@ void PrintHit(const json::object& hit, bool colours) {
 int Search(const Cli& cli, const SearchOptions& options) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
-  auto backend = Backend::Open(*config, Create::kNo, "millrace search");
+  auto backend = Backend::Open(*config, Intent::kLook, "millrace search");
   if (!backend) return PrintError(backend.error());
   std::map<std::string, std::string> query{{"q", fmt::format("{}", fmt::join(options.words, " "))},
                                            {"limit", std::to_string(options.limit)},
@@ -91,8 +92,10 @@ void AddSearchCommand(CLI::App& app, Cli& cli) {
     for (const std::string& extra : command->remaining()) options->words.push_back(extra);
     cli.action = [&cli, options] { return Search(cli, *options); };
   });
-  command->add_option("--limit", options->limit, "At most so many hits (1 to 1000)")->capture_default_str();
-  command->add_option("--offset", options->offset, "Leave out the first ones")->capture_default_str();
+  command->add_option("--limit", options->limit, "At most so many hits")->check(IsPageSize())->capture_default_str();
+  command->add_option("--offset", options->offset, "Leave out the first ones")
+      ->check(CLI::Range(0, 100'000))
+      ->capture_default_str();
   command->add_option("--type", options->type, "Only elements of this type, such as header, table_cell, csv_row");
   command->add_option("--source", options->source, "Only documents of this source");
   command->add_option("--media-type", options->media_type, "Only documents of this type, such as application/pdf");

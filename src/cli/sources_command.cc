@@ -16,14 +16,14 @@ namespace json = base::json;
 
 constexpr const char* kSources = "/api/v1/documents/sources";
 
-Result<std::unique_ptr<Backend>> Open(const Cli& cli) {
+Result<std::unique_ptr<Backend>> Open(const Cli& cli, Intent intent) {
   const auto config = cli.CheckedConfig();
   if (!config) return fail(config.error());
-  return Backend::Open(*config, Create::kNo, "millrace sources");
+  return Backend::Open(*config, intent, "millrace sources");
 }
 
 int List(const Cli& cli) {
-  auto backend = Open(cli);
+  auto backend = Open(cli, Intent::kLook);
   if (!backend) return PrintError(backend.error());
   const auto answer = (*backend)->Get(kSources);
   if (!answer) return PrintError(answer.error());
@@ -105,7 +105,7 @@ Result<void> ForgetAll(Backend& backend, const std::string& name, Total& total) 
 }
 
 int Forget(const Cli& cli, const std::string& word, bool yes) {
-  auto backend = Open(cli);
+  auto backend = Open(cli, Intent::kChange);
   if (!backend) return PrintError(backend.error());
   const auto known = (*backend)->Get(kSources);
   if (!known) return PrintError(known.error());

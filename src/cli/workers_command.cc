@@ -17,7 +17,7 @@ std::string Leads(const base::json::object& worker) {
 int List(const Cli& cli) {
   const auto config = cli.CheckedConfig();
   if (!config) return PrintError(config.error());
-  auto backend = Backend::Open(*config, Create::kNo, "millrace workers");
+  auto backend = Backend::Open(*config, Intent::kLook, "millrace workers");
   if (!backend) return PrintError(backend.error());
   const auto answer = (*backend)->Get("/api/v1/workers");
   if (!answer) return PrintError(answer.error());

@@ -15,7 +15,7 @@ bool NamesPostgres(std::string_view url) { return postgres::IsPostgresUrl(url); 
 
 namespace {
 
-Result<std::unique_ptr<Storage>> OpenDriver(const StorageOptions& options) {
+Result<std::unique_ptr<Storage>> OpenDriver(const StorageOptions& options, Purpose purpose) {
   if (NamesPostgres(options.url)) return postgres::OpenPostgres(options);
   StorageOptions local = options;
   if (local.url.starts_with("sqlite:")) local.url = local.url.substr(7);
@@ -26,13 +26,13 @@ Result<std::unique_ptr<Storage>> OpenDriver(const StorageOptions& options) {
                     engine::WithoutCredentials(local.url)));
   }
   if (local.url.empty()) return fail(ErrorCode::kInvalidArgument, "the database path is empty; use --db PATH");
-  return sqlite::OpenSqlite(local);
+  return purpose == Purpose::kLook ? sqlite::OpenSqliteToLook(local) : sqlite::OpenSqlite(local);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Storage>> OpenStorage(const StorageOptions& options) {
-  MILLRACE_ASSIGN(auto driver, OpenDriver(options));
+Result<std::unique_ptr<Storage>> OpenStorage(const StorageOptions& options, Purpose purpose) {
+  MILLRACE_ASSIGN(auto driver, OpenDriver(options, purpose));
   std::set<std::string> waiting;
   for (const QueueOptions& queue : options.queues) {
     if (queue.overflow == Overflow::kBlock) waiting.insert(queue.name);

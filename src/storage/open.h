@@ -13,9 +13,12 @@ namespace millrace::storage {
 // on.
 bool NamesPostgres(std::string_view url);
 
+// kLook: to read, also a file that may not be written (OpenSqliteToLook). Of a PostgreSQL, the login's role decides.
+enum class Purpose { kWork, kLook };
+
 // A path or sqlite:PATH opens SQLite (see storage/sqlite/driver.h for failures), what NamesPostgres says opens
 // PostgreSQL (storage/postgres/driver.h); any other scheme is kInvalidArgument. What passes through it is counted in
 // the process's metrics.
-Result<std::unique_ptr<Storage>> OpenStorage(const StorageOptions& options);
+Result<std::unique_ptr<Storage>> OpenStorage(const StorageOptions& options, Purpose purpose = Purpose::kWork);
 
 }  // namespace millrace::storage

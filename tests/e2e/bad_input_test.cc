@@ -73,12 +73,17 @@ TEST_F(BadInput, AReadOnlyDatabase) {
       GTEST_SKIP() << "cannot mount here: " << std::strerror(errno);
     }
     ExpectError({"worker", "--db", path + "/m.db"}, 1, {"m.db", "Read-only file system"});
+    Ended look = RunMillrace(folder_.path(), {"jobs", "list", "--db", path + "/m.db"});
+    EXPECT_EQ(look.code, 0) << Describe(look);
+    EXPECT_NE(look.out.find("a.kind"), std::string::npos) << Describe(look);
     EXPECT_EQ(umount(path.c_str()), 0);
     return;
   }
   ASSERT_EQ(RunMillrace(folder_.path(), {"enqueue", "a.kind", "--any-kind", "--db", "m.db"}).code, 0);
   chmod((folder_ / "m.db").c_str(), 0400);
   ExpectError({"worker", "--db", "m.db"}, 1, {"m.db"});
+  Ended look = RunMillrace(folder_.path(), {"jobs", "list", "--db", "m.db"});
+  EXPECT_EQ(look.code, 0) << Describe(look);
 }
 
 TEST_F(BadInput, AFullDiskIsToldAndWhatWasThereStays) {
@@ -165,8 +170,9 @@ TEST_F(BadInput, Usage) {
 TEST_F(BadInput, JobsThatCannotBe) {
   ExpectError({"enqueue", "mail", "{\"to\": ", "--db", "m.db"}, 2, {"args"});
   ExpectError({"enqueue", "mail", "[1]", "--db", "m.db"}, 2, {"object"});
-  ExpectError({"enqueue", "mail", "{}", "--priority", "urgent", "--any-kind", "--db", "m.db"}, 1,
+  ExpectError({"enqueue", "mail", "{}", "--priority", "urgent", "--any-kind", "--db", "m.db"}, 2,
               {"urgent", "critical"});
+  ExpectError({"enqueue", "mail", "--in", "-5", "--any-kind", "--db", "m.db"}, 2, {"delay"});
 }
 
 TEST_F(BadInput, AnUnknownKindIsTold) {

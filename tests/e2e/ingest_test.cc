@@ -73,11 +73,18 @@ TEST_F(Ingest, EveryFormatBecomesADocumentThatSearchFindsAndPlaces) {
   ExpectFoundIn("\"vaquita surfaced\"", "paper.pdf", "page 2 line 1");
   ExpectFoundIn("solenodon", "letter.docx", "table 1 row 2 cell 1");
   ExpectFoundIn("pangolin", "rows.csv", "row 3 column 2");
-  ExpectFoundIn("\"caracal house\"", "tree.xml", "/zoo/house");
+  ExpectFoundIn("\"caracal house\"", "tree.xml", "/zoo/house/@name");
+  ExpectFoundIn("open", "tree.xml", "/zoo/house");
   ExpectFoundIn("fossa", "data.json", "/zoo/cages/1/animal");
   ExpectFoundIn("kakapo", "lines.jsonl", "line 2 /animal");
   EXPECT_EQ(Search("numbat").size(), 0u) << "scripts are not text";
   EXPECT_EQ(Search("\"creme naive\"").size(), 1u) << "Latin-1 is decoded, accents are folded";
+}
+
+TEST_F(Ingest, DocumentsOfOneNameAreNotTakenForOne) {
+  WriteFile(In("deeper/plain.txt"), "Another one.\n");
+  RunDocuments();
+  EXPECT_THROW(Documents(folder_ / "m.db"), std::runtime_error);
 }
 
 TEST_F(Ingest, ARunThatWasCancelledSaysSoAndLeavesTheRestToTheNext) {

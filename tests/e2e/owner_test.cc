@@ -84,6 +84,20 @@ TEST_F(Owner, CommandsReachTheOwner) {
   EXPECT_NE(threads.out.find("WaitForWork"), std::string::npos) << Describe(threads);
 }
 
+TEST_F(Owner, ARunIsStartedAndLeftToTheOwner) {
+  WriteFile(folder_ / "more" / "late.txt", "The numbat came late.\n");
+  const value started = DoJson({"runs", "start", "documents", "more"});
+  EXPECT_FALSE(started.at("joined").as_bool());
+  const std::string id = base::ToJson(started.at("run_id"));
+  value run = DoJson({"runs", "show", id});
+  while (run.at("state").as_string() == "active") {
+    ASSERT_FALSE(worker_->WaitForExit(std::chrono::milliseconds(1)));
+    run = DoJson({"runs", "show", id});
+  }
+  EXPECT_EQ(run.at("state").as_string(), "completed") << base::ToPrettyJson(run);
+  EXPECT_EQ(DoJson({"search", "numbat"}).at("hits").as_array().size(), 1u);
+}
+
 TEST_F(Owner, TheSchemaCanBeReadBesideTheOwner) {
   value status = DoJson({"migrate", "status"});
   ASSERT_FALSE(status.at("migrations").as_array().empty());

@@ -48,6 +48,8 @@ std::map<std::string, documents::DocumentRow> Documents(const std::filesystem::p
     filter.after_path = page->back().path;
     for (documents::DocumentRow& row : *page) {
       std::string name = std::filesystem::path(row.path).filename().string();
+      // One would hide the other, whichever of them should not be there.
+      if (result.contains(name)) throw std::runtime_error("two documents are named " + name);
       result[name] = std::move(row);
     }
   }

@@ -14,7 +14,7 @@ namespace millrace::tests {
 // index fits the elements and that no job is left unfinished: both fail the test.
 std::string Content(const std::filesystem::path& database);
 
-// All documents, by their file name.
+// All documents, by their file name; throws when two have the same one.
 std::map<std::string, documents::DocumentRow> Documents(const std::filesystem::path& database);
 
 // How many jobs of `kind` there are in each state, by the state's name.

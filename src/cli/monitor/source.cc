@@ -38,7 +38,7 @@ Result<Look> Source::Take() {
 
 Result<Look> Source::TakeOnce() {
   if (backend_ == nullptr) {
-    MILLRACE_ASSIGN(backend_, Backend::Open(config_, Create::kNo, "millrace monitor", options_.patience));
+    MILLRACE_ASSIGN(backend_, Backend::Open(config_, Intent::kLook, "millrace monitor", options_.patience));
   }
   std::map<std::string, std::string> query;
   if (options_.run > 0) query["run"] = std::to_string(options_.run);

@@ -85,7 +85,7 @@ struct Element {
 // Location, one short readable text by format:
 //   "page 3"  "page 3 line 12"     PDF                 "line 10-14"     text, Markdown
 //   "row 7"  "row 7 column 2"      CSV (from 1)        "/a/b/0"         JSON pointer; "line 4 /a" JSON Lines
-//   "/root/item[2]/@id"            XML path            "html>body>p:nth-of-type(3)"  HTML, a CSS path
+//   "/root/item[2]"                XML path            "html>body>p:nth-of-type(3)"  HTML, a CSS path
 //   "paragraph 12"  "table 1 row 2 cell 3"  DOCX (from 1)
 
 // What is known of a whole document. Times are text as found, ISO 8601 where they could be read.

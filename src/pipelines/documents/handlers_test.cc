@@ -17,6 +17,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
+using testing::UnorderedElementsAre;
 
 class DocumentsTest : public testing::Test {
  protected:
@@ -355,11 +356,21 @@ TEST_F(DocumentsTest, ProgressCountsDocumentsNotStages) {
 TEST_F(DocumentsTest, JobsOfNoRunOrSourceAreDead) {
   files_.Write("a", "Alpha");
   RunOnce();
-  const NewJob jobs[] = {ParseJob(0, "files", "a"), ParseJob(run_ + 100, "files", "b"), ParseJob(run_, "none", "a")};
-  for (const NewJob& job : jobs) (void)machine_->storage().Enqueue(std::span(&job, 1));
+  const auto enqueue = [&](const NewJob& job) { return machine_->storage().Enqueue(std::span(&job, 1)); };
+  // A run that is not there, or is over, takes none.
+  for (const RunId run : {run_ + 100, run_}) {
+    const auto refused = enqueue(ParseJob(run, "files", "b"));
+    ASSERT_FALSE(refused.has_value()) << run;
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  }
+  Machine::Must(enqueue(ParseJob(0, "files", "a")));
+  const auto active = Machine::Must(StartDocumentsRun(machine_->storage(), Spec()));
+  Machine::Must(enqueue(ParseJob(active.id, "none", "a")));
   machine_->Work();
-  for (const Job& job : machine_->Jobs(JobState::kDead, kParseKind)) EXPECT_FALSE(job.error.empty());
-  EXPECT_EQ(States().size(), 1u);
+  std::vector<std::string> errors;
+  for (const Job& job : machine_->Jobs(JobState::kDead, kParseKind)) errors.push_back(job.error);
+  EXPECT_THAT(errors, UnorderedElementsAre(HasSubstr("there is no run 0"), HasSubstr("no source named 'none'")));
+  EXPECT_EQ(States(), (std::map<std::string, std::string>{{"a", "parsed"}}));
 }
 
 TEST_F(DocumentsTest, ARunIsJoinedByItsSources) {

@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "pipelines/documents/parser_process.h"
+#include "pipelines/documents/reasons.h"
 #include "pipelines/documents/spool_document.h"
 
 namespace millrace::documents {
@@ -180,7 +181,8 @@ Result<ParseOutcome> Pool::JudgeReply(Program program, std::unique_ptr<ParserPro
   if (reply.failure.reason == "unsupported_format" || reply.failure.reason == "encrypted") {
     idle_->GiveBack(program, std::move(child));
   }
-  if (reply.failure.reason.empty()) reply.failure.reason = "broken";
+  // The child has read what nobody trusts: its word is none of ours until it is one.
+  if (!IsReason(reply.failure.reason)) reply.failure.reason = "broken";
   return Failure(std::move(reply.failure.reason), std::move(reply.failure.message));
 }
 

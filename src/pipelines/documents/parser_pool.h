@@ -30,7 +30,8 @@ struct ParseLimits {
 };
 
 // Why a document could not be parsed, as a word for counting; the Error's message says the rest.
-// "unsupported_format", "encrypted", "broken", "too_large", "memory_limit", "timeout", "crashed", "unreadable".
+// "unsupported_format", "encrypted", "broken", "too_large", "memory_limit", "timeout", "crashed", "unreadable": of
+// those in reasons.h, the ones that are a parser's.
 struct ParseFailure {
   std::string reason;
   std::string message;

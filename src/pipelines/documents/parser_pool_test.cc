@@ -298,6 +298,8 @@ TEST_F(ParserPoolTest, StopEndsADocumentAtOnce) {
   ExpectWorks();
 }
 
+TEST_F(ParserPoolTest, AReasonThatIsNoneOfOursIsNotTaken) { EXPECT_EQ(Reason("!odd-reason"), "broken"); }
+
 TEST_F(ParserPoolTest, LyingChildIsAFailureNotACrash) {
   for (const char* lie : {"!garbage-reply", "!empty-reply", "!garbage-trailer", "!no-spool", "!huge-counts"}) {
     EXPECT_EQ(Reason(lie), "crashed") << lie;

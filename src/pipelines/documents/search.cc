@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "pipelines/documents/dialect.h"
 #include "pipelines/documents/elements.h"
+#include "pipelines/documents/matched_attribute.h"
 #include "pipelines/documents/query.h"
 #include "pipelines/documents/snippet.h"
 #include "pipelines/documents/store.h"
@@ -70,6 +71,14 @@ SearchHit HitOf(const SqlRow& row, std::string& text) {
   return hit;
 }
 
+// Of an element that was found by an attribute, the location names it.
+Result<void> AddAttribute(const SqlRow& row, const std::string& text, std::span<const Phrase> phrases, SearchHit& hit) {
+  if (hit.type != ElementTypeName(ElementType::kXmlElement)) return {};
+  MILLRACE_ASSIGN(const std::string name, MatchedAttribute(text, row.text(10), phrases));
+  if (!name.empty()) hit.location += "/@" + name;
+  return {};
+}
+
 Result<std::string> SnippetOf(const SearchHit& hit, const std::string& text, std::span<const Phrase> phrases,
                               const SnippetStyle& style) {
   const std::string name = hit.element_index == 0 ? IndexedName(hit.title, hit.path) : "";
@@ -108,6 +117,8 @@ Result<SearchAnswer> Search(storage::Storage& storage, const SearchRequest& requ
       if (answer.more) return false;
       std::string text;
       SearchHit hit = HitOf(row, text);
+      made = AddAttribute(row, text, phrases, hit);
+      if (!made) return false;
       auto snippet = SnippetOf(hit, text, phrases, style);
       if (!snippet) made = fail(snippet.error());
       if (!snippet) return false;

@@ -30,7 +30,8 @@ struct SearchHit {
   std::string element_id;
   std::int64_t element_index = 0;
   std::string type;      // of the element; "root": the document's title or path matched
-  std::string location;  // see elements.h; empty for the root
+  std::string location;  // see elements.h; empty for the root; with the attribute ("/a/b/@id") when XML matched in one
+                         // alone
   std::string snippet;   // the surroundings of the match, on one line, cut with "..."
   double score = 0;      // higher is better (SQLite: BM25, PostgreSQL: ts_rank_cd); comparable within one answer
 };

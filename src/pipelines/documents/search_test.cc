@@ -28,6 +28,7 @@ class SearchTest : public testing::Test {
       files.Write("cities.txt",
                   "Cities\nZ\xC3\xBCrich and Gen\xC3\xA8ve are cities.\nRunning through the city of Bern.");
       files.Write("code.md", "Code\nfoo-bar_baz() returns AND or NOT \"quoted\" text; see NEAR(a, b).");
+      files.Write("tree.xml", "Tree\n<open all day owner=caracal\n<open at night keeper=open");
       std::string padding;
       for (int i = 0; i < 40; ++i) padding += "filler" + std::to_string(i) + " ";
       files.Write("long.txt", "Long\n" + padding + "needle " + padding);
@@ -117,6 +118,14 @@ TEST_F(SearchTest, AHitSaysWhereItIs) {
   ASSERT_THAT(*elements, SizeIs(1));
   EXPECT_EQ(elements->at(0).element_id, hit.element_id);
   EXPECT_EQ(elements->at(0).element.text, "|cell fox");
+}
+
+TEST_F(SearchTest, AnAttributeThatMatchedAloneIsNamed) {
+  EXPECT_THAT(Places("caracal"), ElementsAre("tree.xml line 2/@owner"));
+  EXPECT_THAT(Places("owner"), ElementsAre("tree.xml line 2/@owner"));
+  EXPECT_THAT(Places("\"all day\""), ElementsAre("tree.xml line 2"));
+  EXPECT_THAT(Places("caracal day"), ElementsAre("tree.xml line 2"));
+  EXPECT_THAT(Places("open"), UnorderedElementsAre("tree.xml line 2", "tree.xml line 3"));
 }
 
 TEST_F(SearchTest, SnippetsMarkTheMatchAndAreShort) {

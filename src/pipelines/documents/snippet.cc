@@ -154,4 +154,9 @@ Result<std::string> MakeSnippet(std::span<const std::string_view> texts, std::sp
   return Render(*best.column, best.begin, style);
 }
 
+Result<bool> AnyStandsIn(std::string_view text, std::span<const Phrase> phrases) {
+  MILLRACE_ASSIGN(const Column column, ReadColumn(text, phrases));
+  return !column.matches.empty();
+}
+
 }  // namespace millrace::documents

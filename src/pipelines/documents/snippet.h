@@ -20,4 +20,7 @@ struct SnippetStyle {
 Result<std::string> MakeSnippet(std::span<const std::string_view> texts, std::span<const Phrase> phrases,
                                 const SnippetStyle& style);
 
+// Whether one of the phrases stands in the text. Fails as the tokenizer does.
+Result<bool> AnyStandsIn(std::string_view text, std::span<const Phrase> phrases);
+
 }  // namespace millrace::documents

@@ -3,12 +3,9 @@
 #pragma once
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -21,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/test_unprivileged.h"
 #include "pipelines/documents/handlers.h"
 #include "pipelines/documents/store.h"
 #include "pipelines/documents/test_databases.h"
@@ -28,31 +26,10 @@
 
 namespace millrace::documents {
 
-// Makes file permissions count for this thread even when root runs the tests, as long as it lives. (By taking root's
-// power to pass them: as another user it could not even enter a root folder that is root's alone.)
-class Unprivileged {
- public:
-  Unprivileged() {
-    if (::syscall(SYS_capget, &header_, before_.data()) != 0) throw std::runtime_error("capget failed");
-    auto without = before_;
-    without[0].effective &= ~(1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH);
-    Set(without);
-  }
-  ~Unprivileged() { Set(before_); }
-  Unprivileged(const Unprivileged&) = delete;
-  Unprivileged& operator=(const Unprivileged&) = delete;
+using base::Unprivileged;
 
- private:
-  using Capabilities = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
-  void Set(Capabilities capabilities) {
-    if (::syscall(SYS_capset, &header_, capabilities.data()) != 0) std::abort();
-  }
-
-  __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
-  Capabilities before_{};
-};
-
-// A document whose elements are the lines of a text; the first is its title.
+// A document whose elements are the lines of a text; the first is its title. "|TEXT" is a table cell, "<TEXT
+// NAME=VALUE" an XML element with an attribute.
 class LinesDocument : public ParsedDocument {
  public:
   explicit LinesDocument(const std::string& text) {
@@ -62,6 +39,10 @@ class LinesDocument : public ParsedDocument {
       if (metadata_.title.empty()) metadata_.title = line;
       const std::string location = "line " + std::to_string(elements_.size());
       const bool cell = line.starts_with("|");
+      if (line.starts_with("<")) {
+        AddXml(line.substr(1), location);
+        continue;
+      }
       elements_.push_back({0, cell ? ElementType::kTableCell : ElementType::kParagraph, 0, line, location,
                            cell ? "{\"column\":1}" : ""});
     }
@@ -82,6 +63,12 @@ class LinesDocument : public ParsedDocument {
   std::vector<std::string>& warnings() { return warnings_; }
 
  private:
+  void AddXml(const std::string& text, const std::string& location) {
+    const std::size_t equals = text.rfind('='), name = text.rfind(' ', equals) + 1;
+    const std::string attribute = "\"" + text.substr(name, equals - name) + "\":\"" + text.substr(equals + 1) + "\"";
+    elements_.push_back({0, ElementType::kXmlElement, 0, text, location, "{\"attributes\":{" + attribute + "}}"});
+  }
+
   DocumentMetadata metadata_;
   std::vector<std::string> warnings_;
   std::vector<Element> elements_;

@@ -41,11 +41,17 @@ Result<void> Config::Check() const {
   const bool all_unsupported = std::all_of(problems_.begin(), problems_.end(), [](const base::YamlProblem& problem) {
     return problem.message.starts_with("unsupported: ");
   });
+  const bool all_flags = std::all_of(problems_.begin(), problems_.end(), [](const base::YamlProblem& problem) {
+    return problem.line == 0 && problem.file.starts_with("flag --");
+  });
   std::string message = base::FormatProblem(problems_.front());
   if (problems_.size() > 1) {
     message += fmt::format(" (and {} more)", problems_.size() - 1);
   }
-  return fail(all_unsupported ? ErrorCode::kUnsupported : ErrorCode::kConfig, std::move(message));
+  const ErrorCode code = all_unsupported ? ErrorCode::kUnsupported
+                         : all_flags     ? ErrorCode::kInvalidArgument
+                                         : ErrorCode::kConfig;
+  return fail(code, std::move(message));
 }
 
 const Setting& Config::Get(std::string_view key) const {

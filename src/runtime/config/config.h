@@ -107,8 +107,8 @@ class Config {
   [[nodiscard]] const std::vector<base::YamlProblem>& problems() const { return problems_; }
   // What is accepted but does nothing here, for people.
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
-  // The first problem as an error (kUnsupported when all of them are that, else kConfig), all others counted; or
-  // nothing.
+  // The first problem as an error, all others counted; or nothing. kUnsupported when all of them are that,
+  // kInvalidArgument when all are of flags, else kConfig.
   [[nodiscard]] Result<void> Check() const;
   // The file read, or empty.
   [[nodiscard]] const std::string& file() const { return file_; }

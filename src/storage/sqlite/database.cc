@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "base/try.h"
+#include "storage/sqlite/owner_lock.h"
 
 namespace millrace::storage::sqlite {
 namespace {
@@ -57,31 +58,20 @@ std::string_view Advice(ErrorCode code) {
   }
 }
 
-// Why the file cannot be opened, found with the operating system's own words before SQLite is asked.
-Result<void> CheckFile(const std::string& path, Database::Mode mode) {
-  if (path == ":memory:") return {};
-  const auto folder = std::filesystem::path(path).parent_path();
-  std::error_code ignored;
-  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) {
-    return fail(ErrorCode::kNotFound,
-                fmt::format("{}: the folder {} does not exist; create it first", path, folder.string()));
+// By the rights this process has now, which access() does not ask for.
+bool Allowed(const std::string& path, int what) { return faccessat(AT_FDCWD, path.c_str(), what, AT_EACCESS) == 0; }
+
+// The path as SQLite's URI, for a file that nobody writes.
+std::string ImmutableUri(const std::string& path) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#') {
+      uri += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    } else {
+      uri += c;
+    }
   }
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0) {
-    if (mode == Database::Mode::kReadOnly) return fail(ErrorCode::kNotFound, fmt::format("{}: no such file", path));
-    if (access(folder.empty() ? "." : folder.c_str(), W_OK) == 0) return {};
-    const ErrorCode code = errno == EROFS ? ErrorCode::kReadOnly : ErrorCode::kPermission;
-    return fail(code, fmt::format("{}: cannot create it: {}", path, std::strerror(errno)));
-  }
-  if (!S_ISREG(info.st_mode))
-    return fail(ErrorCode::kNotADatabase, fmt::format("{}: not a regular file; choose another --db path", path));
-  if (access(path.c_str(), R_OK) != 0)
-    return fail(ErrorCode::kPermission, fmt::format("{}: cannot read it: {}", path, std::strerror(errno)));
-  if (mode == Database::Mode::kReadWriteCreate && access(path.c_str(), W_OK) != 0) {
-    return fail(ErrorCode::kReadOnly, fmt::format("{}: cannot write it: {}; make the file and its folder writable",
-                                                  path, std::strerror(errno)));
-  }
-  return {};
+  return uri + "?immutable=1";
 }
 
 }  // namespace
@@ -131,16 +121,43 @@ std::string_view Statement::text(int column) const {
   return {bytes, static_cast<std::size_t>(sqlite3_column_bytes(handle_, column))};
 }
 
+Result<void> Database::Check(const std::string& path, Mode mode) {
+  if (path == ":memory:") return {};
+  const auto folder = std::filesystem::path(FollowLinks(path)).parent_path();
+  std::error_code ignored;
+  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) {
+    return fail(ErrorCode::kNotFound,
+                fmt::format("{}: the folder {} does not exist; create it first", path, folder.string()));
+  }
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) {
+    if (mode != Mode::kReadWriteCreate) return fail(ErrorCode::kNotFound, fmt::format("{}: no such file", path));
+    if (Allowed(folder.empty() ? "." : folder.string(), W_OK)) return {};
+    const ErrorCode code = errno == EROFS ? ErrorCode::kReadOnly : ErrorCode::kPermission;
+    return fail(code, fmt::format("{}: cannot create it: {}", path, std::strerror(errno)));
+  }
+  if (!S_ISREG(info.st_mode))
+    return fail(ErrorCode::kNotADatabase, fmt::format("{}: not a regular file; choose another --db path", path));
+  if (!Allowed(path, R_OK))
+    return fail(ErrorCode::kPermission, fmt::format("{}: cannot read it: {}", path, std::strerror(errno)));
+  if (mode != Mode::kReadWriteCreate) return {};
+  const bool file = Allowed(path, W_OK);
+  if (file && Allowed(folder.empty() ? "." : folder.string(), W_OK)) return {};
+  return fail(ErrorCode::kReadOnly, fmt::format("{}: cannot write {}: {}; make the file and its folder writable", path,
+                                                file ? "in its folder" : "it", std::strerror(errno)));
+}
+
 Result<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
-  MILLRACE_TRY(CheckFile(path, mode));
+  MILLRACE_TRY(Check(path, mode));
   // SQLite's own allocation statistics cost a process-wide lock per allocation. Refused, harmlessly, when the program
   // that uses this library has initialised SQLite already.
   static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   (void)configured;
   sqlite3* handle = nullptr;
-  const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-                    (mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-  const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  const bool immutable = mode == Mode::kImmutable;
+  const int access = mode == Mode::kReadWriteCreate ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+  const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | access | (immutable ? SQLITE_OPEN_URI : 0);
+  const int code = sqlite3_open_v2((immutable ? ImmutableUri(path) : path).c_str(), &handle, flags, nullptr);
   std::unique_ptr<Database> database(new Database(handle));
   if (code != SQLITE_OK) return fail(TranslateError(handle, code, "opening"));
   sqlite3_busy_timeout(handle, 5000);

@@ -87,8 +87,12 @@ Error TranslateError(sqlite3* db, int code, std::string_view doing);
 // One connection. Not thread-safe: whoever owns it keeps a mutex beside it.
 class Database : public SqlSession {
  public:
-  enum class Mode { kReadWriteCreate, kReadOnly };
-  // WAL, synchronous=FULL. Fails with kNotADatabase, kReadOnly, kPermission, kDiskFull, kIo.
+  // kImmutable reads the file alone, without locks or a write-ahead log: for one that nobody writes meanwhile.
+  enum class Mode { kReadWriteCreate, kReadOnly, kImmutable };
+  // Why a file cannot be opened so, in the operating system's own words; nothing is opened. kNotFound (also its
+  // folder), kNotADatabase (not a regular file), kPermission, kReadOnly.
+  static Result<void> Check(const std::string& path, Mode mode);
+  // WAL, synchronous=FULL. Fails as Check, and with kNotADatabase, kReadOnly, kPermission, kDiskFull, kIo.
   static Result<std::unique_ptr<Database>> Open(const std::string& path, Mode mode);
   ~Database() override;
 

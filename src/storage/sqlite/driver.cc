@@ -7,18 +7,30 @@
 
 #include "engine/job_state.h"
 #include "storage/sqlite/driver_impl.h"
+#include "storage/sqlite/file_access.h"
 #include "storage/sqlite/migrate.h"
 
 namespace millrace::storage::sqlite {
 
 Result<std::unique_ptr<Storage>> OpenSqlite(const StorageOptions& options, const base::Clock& clock) {
-  MILLRACE_ASSIGN(OwnerLock lock, OwnerLock::Acquire(options.url, options.owner));
+  MILLRACE_ASSIGN(OwnerLock lock, LockSound(options.url, options.owner));
   MILLRACE_ASSIGN(auto writer, Database::Open(options.url, Database::Mode::kReadWriteCreate));
   MILLRACE_TRY(lock.LockFile(options.url));
   MILLRACE_TRY(MigrateUp(*writer));
   MILLRACE_ASSIGN(auto reader, Database::Open(options.url, Database::Mode::kReadOnly));
   auto driver = std::make_unique<Driver>(std::move(lock), std::move(writer), std::move(reader), options, clock);
   MILLRACE_TRY(driver->Start());
+  return driver;
+}
+
+Result<std::unique_ptr<Storage>> OpenSqliteToLook(const StorageOptions& options, const base::Clock& clock) {
+  if (CanBeOwned(options.url)) return OpenSqlite(options, clock);
+  MILLRACE_ASSIGN(ReadOnlyFile file, OpenReadOnly(options.url));
+  MILLRACE_TRY(CheckMigrated(*file.database));
+  MILLRACE_ASSIGN(auto reader, Database::Open(options.url, file.mode));
+  auto driver =
+      std::make_unique<Driver>(std::move(file.lock), std::move(file.database), std::move(reader), options, clock);
+  MILLRACE_TRY(driver->StartToLook());
   return driver;
 }
 
@@ -67,7 +79,19 @@ Result<void> Driver::Start() {
   });
 }
 
+Result<void> Driver::StartToLook() {
+  const std::lock_guard lock(writer_mutex_);
+  only_looks_ = true;
+  return Reload();
+}
+
 Result<void> Driver::InTransaction(const std::function<Result<void>()>& body) {
+  if (only_looks_) {
+    return fail(ErrorCode::kReadOnly,
+                fmt::format("{}: it, its folder or a file beside it cannot be written, so that it "
+                            "can only be looked at; make them writable",
+                            options_.url));
+  }
   MILLRACE_ASSIGN(Statement * begin, writer_->Prepare("BEGIN IMMEDIATE"));
   MILLRACE_TRY(begin->Run());
   // A body that throws (a caller's, in Transact) rolls back as one that fails does.

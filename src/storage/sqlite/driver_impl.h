@@ -70,6 +70,8 @@ class Driver : public Storage {
 
   // At opening: reads the state, ends the workers of a process that died and gives back what they ran.
   Result<void> Start();
+  // In its place where nothing may be written: reads the state.
+  Result<void> StartToLook();
 
  private:
   friend class DriverTransaction;
@@ -183,6 +185,7 @@ class Driver : public Storage {
   Result<void> SettleDue();
 
   OwnerLock lock_;
+  bool only_looks_ = false;  // set before anybody calls
   const StorageOptions options_;
   const base::Clock& clock_;
 

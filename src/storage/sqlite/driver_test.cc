@@ -9,9 +9,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <set>
 #include <sstream>
 
 #include "base/test_dir.h"
+#include "base/test_unprivileged.h"
 #include "sqlite_queries.h"
 #include "storage/sqlite/database.h"
 #include "storage/sqlite/migrate.h"
@@ -30,15 +33,47 @@ class SqliteDriverTest : public ::testing::Test {
     options.owner = "a test";
     return OpenSqlite(options);
   }
-  Error OpenError() {
-    auto opened = Open();
+  static Error ErrorOf(const Result<std::unique_ptr<Storage>>& opened) {
     EXPECT_FALSE(opened.has_value());
     return opened ? Error{} : opened.error();
+  }
+  Error OpenError() { return ErrorOf(Open()); }
+  Result<std::unique_ptr<Storage>> Look() {
+    StorageOptions options;
+    options.url = path_;
+    return OpenSqliteToLook(options);
+  }
+  // With so many jobs, and nobody who owns it.
+  void MakeDatabase(std::size_t jobs) {
+    auto storage = Open().value();
+    ASSERT_TRUE(storage->Enqueue(std::vector<NewJob>(jobs, SomeJob())).has_value());
+  }
+  static NewJob SomeJob() {
+    NewJob job;
+    job.kind = "k";
+    return job;
+  }
+  // From now on nothing in the folder may be written, by root neither.
+  void Forbid() {
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.path())) chmod(entry.path().c_str(), 0444);
+    chmod(dir_.path().c_str(), 0555);
+    unprivileged_.emplace();
+  }
+  // The names in the folder.
+  std::set<std::string> Names() {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.path())) names.insert(entry.path().filename());
+    return names;
+  }
+  void TearDown() override {
+    unprivileged_.reset();
+    chmod(dir_.path().c_str(), 0755);
   }
   std::unique_ptr<Database> Raw() { return Database::Open(path_, Database::Mode::kReadWriteCreate).value(); }
 
   base::TestDir dir_;
   std::string path_ = dir_.file("jobs.db");
+  std::optional<base::Unprivileged> unprivileged_;
 };
 
 TEST_F(SqliteDriverTest, ASecondOwnerIsRefusedByName) {
@@ -112,10 +147,128 @@ TEST_F(SqliteDriverTest, AMissingFolderIsNamed) {
 }
 
 TEST_F(SqliteDriverTest, AReadOnlyFileIsRefused) {
-  if (geteuid() == 0) GTEST_SKIP() << "root may write anything; the end-to-end tests use a read-only file system";
-  { ASSERT_TRUE(Open().has_value()); }
+  MakeDatabase(1);
   chmod(path_.c_str(), 0444);
+  const base::Unprivileged unprivileged;
   EXPECT_EQ(OpenError().code, ErrorCode::kReadOnly);
+}
+
+TEST_F(SqliteDriverTest, AFileThatMayNotBeWrittenCanBeLookedAt) {
+  MakeDatabase(3);
+  path_ = dir_.file("100% #1?.db");  // signs with a meaning in SQLite's addresses
+  std::filesystem::rename(dir_.file("jobs.db"), path_);
+  std::filesystem::remove(dir_.file("jobs.db.lock"));
+  const auto names = Names();
+  Forbid();
+  EXPECT_EQ(OpenError().code, ErrorCode::kReadOnly);
+  {
+    auto storage = Look();
+    ASSERT_TRUE(storage.has_value()) << storage.error().message;
+    EXPECT_EQ((*storage)->ListJobs({}).value().size(), 3U);
+    EXPECT_EQ((*storage)->Queues().value().at(0).counts[static_cast<int>(Priority::kDefault)]
+                                                       [static_cast<int>(JobState::kAvailable)],
+              3);
+    const NewJob job = SomeJob();
+    const auto refused = (*storage)->Enqueue({&job, 1});
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::kReadOnly);
+    EXPECT_THAT(refused.error().message, HasSubstr("make them writable"));
+  }
+  EXPECT_EQ(Names(), names);
+}
+
+TEST_F(SqliteDriverTest, ToLookAtAFileThatMayBeWrittenIsToOwnIt) {
+  MakeDatabase(1);
+  auto storage = Look();
+  ASSERT_TRUE(storage.has_value()) << storage.error().message;
+  const NewJob job = SomeJob();
+  EXPECT_TRUE((*storage)->Enqueue({&job, 1}).has_value());
+  EXPECT_EQ(OpenError().code, ErrorCode::kOwned);
+}
+
+// As a process leaves it that was killed, and as its copies are.
+TEST_F(SqliteDriverTest, WhatStandsInTheLogIsLookedAtToo) {
+  auto owner = Open().value();
+  const NewJob job = SomeJob();
+  ASSERT_TRUE(owner->Enqueue({&job, 1}).has_value());
+  std::filesystem::create_directory(dir_.file("copy"));
+  const std::string copy = dir_.file("copy/jobs.db");
+  for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::copy_file(path_ + suffix, copy + suffix);
+  ASSERT_GT(std::filesystem::file_size(copy + "-wal"), 0U);
+  owner.reset();
+  path_ = copy;
+  for (const char* suffix : {"", "-wal", "-shm"}) chmod((copy + suffix).c_str(), 0444);
+  chmod(dir_.file("copy").c_str(), 0555);
+  {
+    const base::Unprivileged unprivileged;
+    auto storage = Look();
+    ASSERT_TRUE(storage.has_value()) << storage.error().message;
+    EXPECT_EQ((*storage)->ListJobs({}).value().size(), 1U);
+  }
+  std::filesystem::permissions(dir_.file("copy"), std::filesystem::perms::owner_all);
+  std::filesystem::remove(copy + "-shm");
+  chmod(dir_.file("copy").c_str(), 0555);
+  {
+    const base::Unprivileged unprivileged;
+    const Error error = ErrorOf(Look());
+    EXPECT_EQ(error.code, ErrorCode::kReadOnly);
+    EXPECT_THAT(error.message, HasSubstr("copy the file and its -wal"));
+  }
+  chmod(dir_.file("copy").c_str(), 0755);
+}
+
+TEST_F(SqliteDriverTest, NobodyOwnsAFileThatIsBeingReadAndReadersFindItsOwner) {
+  MakeDatabase(1);
+  Forbid();
+  {
+    auto one = Look();
+    auto another = Look();
+    EXPECT_TRUE(one.has_value() && another.has_value());
+    TearDown();
+    chmod(path_.c_str(), 0644);
+    chmod((path_ + ".lock").c_str(), 0644);
+    const Error error = OpenError();
+    EXPECT_EQ(error.code, ErrorCode::kOwned);
+    EXPECT_THAT(error.message, HasSubstr("is being read"));
+  }
+  const auto owner = Open();
+  ASSERT_TRUE(owner.has_value()) << owner.error().message;
+  Forbid();
+  const Error error = ErrorOf(Look());
+  EXPECT_EQ(error.code, ErrorCode::kOwned);
+  EXPECT_THAT(error.message, HasSubstr("a test"));
+}
+
+TEST_F(SqliteDriverTest, WhatIsWrongWithAFileIsToldRatherThanWithItsLock) {
+  std::ofstream(path_) << "This is a letter.";
+  EXPECT_EQ(OpenError().code, ErrorCode::kNotADatabase);
+  EXPECT_EQ(Names(), std::set<std::string>{"jobs.db"}) << "no lock beside what is no database";
+  chmod(dir_.path().c_str(), 0555);
+  {
+    const base::Unprivileged unprivileged;
+    EXPECT_EQ(ErrorOf(Look()).code, ErrorCode::kNotADatabase);
+    chmod(path_.c_str(), 0);
+    EXPECT_EQ(OpenError().code, ErrorCode::kPermission);
+    EXPECT_EQ(ErrorOf(Look()).code, ErrorCode::kPermission);
+  }
+  TearDown();
+  std::filesystem::remove(path_);
+  MakeDatabase(1);
+  ASSERT_TRUE(Raw()->ExecuteScript("INSERT INTO schema_migration VALUES (9999, 'future', 1, 0)").has_value());
+  // The lock cannot be had, and the file is not the reason.
+  std::filesystem::remove(path_ + ".lock");
+  std::filesystem::create_directory(path_ + ".lock");
+  EXPECT_EQ(OpenError().code, ErrorCode::kSchemaNew);
+  Forbid();
+  EXPECT_EQ(ErrorOf(Look()).code, ErrorCode::kSchemaNew);
+}
+
+TEST_F(SqliteDriverTest, AnOldSchemaThatMayNotBeWrittenIsTold) {
+  ASSERT_TRUE(MigrateUp(*Raw(), 2).has_value());
+  Forbid();
+  const Error error = ErrorOf(Look());
+  EXPECT_EQ(error.code, ErrorCode::kSchemaOld);
+  EXPECT_THAT(error.message, HasSubstr("lacks migration 3"));
 }
 
 TEST_F(SqliteDriverTest, ADamagedFileIsReportedNotTrusted) {

@@ -105,6 +105,7 @@ Result<std::vector<Job>> FindJobs(Database& database, const JobFilter& filter) {
 }
 
 Result<void> Driver::SettleDue() {
+  if (only_looks_) return {};
   const std::lock_guard lock(writer_mutex_);
   const Time now = clock_.Now();
   while (true) {

@@ -75,6 +75,18 @@ Result<void> TakeBack(Database& database, const Migration& migration) {
   });
 }
 
+Result<void> RefuseNewer(Database& database, const std::vector<MigrationStatus>& status) {
+  for (const MigrationStatus& one : status) {
+    if (one.applied && !one.known && one.breaking) {
+      return fail(
+          ErrorCode::kSchemaNew,
+          fmt::format("{}: its schema has migration {} ({}), which this program does not know; use a newer millrace",
+                      sqlite3_db_filename(database.handle(), "main"), one.number, one.name));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::span<const Migration> Migrations() { return kMigrations; }
@@ -110,17 +122,22 @@ Result<std::vector<MigrationStatus>> ReadMigrations(Database& database) {
 Result<void> MigrateUp(Database& database, int target) {
   MILLRACE_TRY(Claim(database));
   MILLRACE_ASSIGN(const std::vector<MigrationStatus> status, ReadMigrations(database));
-  for (const MigrationStatus& one : status) {
-    if (one.applied && !one.known && one.breaking) {
-      return fail(
-          ErrorCode::kSchemaNew,
-          fmt::format("{}: its schema has migration {} ({}), which this program does not know; use a newer millrace",
-                      sqlite3_db_filename(database.handle(), "main"), one.number, one.name));
-    }
-  }
+  MILLRACE_TRY(RefuseNewer(database, status));
   for (const MigrationStatus& one : status) {
     if (one.applied || (target != 0 && one.number > target)) continue;
     MILLRACE_TRY(Apply(database, kMigrations[static_cast<std::size_t>(one.number) - 1]));
+  }
+  return {};
+}
+
+Result<void> CheckMigrated(Database& database) {
+  MILLRACE_ASSIGN(const std::vector<MigrationStatus> status, ReadMigrations(database));
+  MILLRACE_TRY(RefuseNewer(database, status));
+  for (const MigrationStatus& one : status) {
+    if (one.applied) continue;
+    return fail(ErrorCode::kSchemaOld,
+                fmt::format("{}: its schema lacks migration {} ({}), and it cannot be written to add it",
+                            sqlite3_db_filename(database.handle(), "main"), one.number, one.name));
   }
   return {};
 }

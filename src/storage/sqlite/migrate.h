@@ -35,6 +35,10 @@ Result<std::vector<MigrationStatus>> ReadMigrations(Database& database);
 // does not know; unknown ones that are not breaking are left alone.
 Result<void> MigrateUp(Database& database, int target = 0);
 
+// Whether the schema can be used as it is, by one who may not change it: kSchemaNew as MigrateUp, kSchemaOld when a
+// migration is missing, kNotADatabase.
+Result<void> CheckMigrated(Database& database);
+
 // Takes back every migration above `target`, newest first, with the data in its tables. kSchemaNew when one of them is
 // unknown.
 Result<void> MigrateDown(Database& database, int target);

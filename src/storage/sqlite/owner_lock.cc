@@ -29,12 +29,26 @@ std::string ReadOwner(int fd) {
 
 std::string Named(std::string owner) { return owner.empty() ? "another process" : owner; }
 
-// 0, or why not.
-int Lock(int fd) {
-  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+constexpr int kReadFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;  // a pipe must not hold us
+
+// 0, or why not. `how`: LOCK_EX or LOCK_SH.
+int Lock(int fd, int how = LOCK_EX) {
+  while (flock(fd, how | LOCK_NB) != 0) {
     if (errno != EINTR) return errno;
   }
   return 0;
+}
+
+Error Owned(const std::string& database_path, const std::string& database, int fd) {
+  return {ErrorCode::kOwned, fmt::format("{} is owned by {}; stop it, or send commands through its socket {}.sock",
+                                         database_path, Named(ReadOwner(fd)), database)};
+}
+
+Error OwnedUnderAnotherName(const std::string& database_path) {
+  return {ErrorCode::kOwned,
+          fmt::format("{} is open in another process, under another name (it is a hard link) or without its .lock "
+                      "file (it was removed); stop that process: fuser {} tells which it is",
+                      database_path, database_path)};
 }
 
 // Where flock takes the very locks that SQLite needs of the same file.
@@ -60,7 +74,7 @@ std::string FollowLinks(const std::string& path) {
 }
 
 std::string OwnerOf(const std::string& database_path) {
-  const int fd = open((FollowLinks(database_path) + ".lock").c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  const int fd = open((FollowLinks(database_path) + ".lock").c_str(), kReadFlags);
   if (fd < 0) return "";
   std::string owner = ReadOwner(fd);
   close(fd);
@@ -80,9 +94,11 @@ Result<OwnerLock> OwnerLock::Acquire(const std::string& database_path, const std
   }
   OwnerLock lock(fd);
   if (const int error = Lock(fd); error == EWOULDBLOCK) {
-    return fail(ErrorCode::kOwned,
-                fmt::format("{} is owned by {}; stop it, or send commands through its socket {}.sock", database_path,
-                            Named(ReadOwner(fd)), database));
+    // Those who read share it, and the name in it is of the last owner.
+    if (Lock(fd, LOCK_SH) != 0) return fail(Owned(database_path, database, fd));
+    return fail(
+        ErrorCode::kOwned,
+        fmt::format("{} is being read by a process that may not write it; try again when it has ended", database_path));
   } else if (error != 0) {
     return fail(ErrorCode::kIo,
                 fmt::format("{}: cannot be locked: {}; put the database on a local disk", path, std::strerror(error)));
@@ -96,15 +112,22 @@ Result<OwnerLock> OwnerLock::Acquire(const std::string& database_path, const std
   return lock;
 }
 
+Result<OwnerLock> OwnerLock::Share(const std::string& database_path) {
+  const std::string database = FollowLinks(database_path);
+  OwnerLock lock(open((database + ".lock").c_str(), kReadFlags));
+  if (lock.fd_ >= 0 && Lock(lock.fd_, LOCK_SH) == EWOULDBLOCK) return fail(Owned(database_path, database, lock.fd_));
+  lock.file_ = open(database.c_str(), kReadFlags);
+  if (lock.file_ >= 0 && !IsNetworkFile(lock.file_) && Lock(lock.file_, LOCK_SH) == EWOULDBLOCK)
+    return fail(OwnedUnderAnotherName(database_path));
+  return lock;
+}
+
 Result<void> OwnerLock::LockFile(const std::string& database_path) {
   if (file_ >= 0) return {};
   // What is wrong with a file that cannot be opened so, SQLite tells. A pipe must not hold us.
   file_ = open(database_path.c_str(), O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   if (file_ < 0 || IsNetworkFile(file_) || Lock(file_) != EWOULDBLOCK) return {};
-  return fail(ErrorCode::kOwned,
-              fmt::format("{} is open in another process, under another name (it is a hard link) or without its .lock "
-                          "file (it was removed); stop that process: fuser {} tells which it is",
-                          database_path, database_path));
+  return fail(OwnedUnderAnotherName(database_path));
 }
 
 OwnerLock& OwnerLock::operator=(OwnerLock&& other) noexcept {

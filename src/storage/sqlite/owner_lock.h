@@ -24,6 +24,9 @@ class OwnerLock {
   // Fails with kOwned, naming the owner ("process 4711, millrace worker, since 2026-..."), kPermission, kReadOnly, kIo
   // (among them: a file system without locks).
   static Result<OwnerLock> Acquire(const std::string& database_path, const std::string& owner);
+  // The same locks, shared with others that only read, so that no owner begins meanwhile. Writes nothing and needs no
+  // right to write; what cannot be opened for reading is not locked. kOwned.
+  static Result<OwnerLock> Share(const std::string& database_path);
   // Locks the file itself, which did not exist at Acquire. Does nothing when it is locked, or not there yet. kOwned.
   Result<void> LockFile(const std::string& database_path);
   OwnerLock(OwnerLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)), file_(std::exchange(other.file_, -1)) {}

@@ -70,6 +70,12 @@ void LieIfAsked(std::string_view order) {
     reply.trailer_bytes = 100;
     Say(EncodeReply(reply));
   }
+  if (order.starts_with("!odd-reason")) {
+    ReplyFrame reply;
+    reply.status = ReplyFrame::Status::kFailed;
+    reply.failure = {"\033[2Jno word of ours", "a reason that it made up"};
+    Say(EncodeReply(reply));
+  }
   if (order.starts_with("!huge-counts")) {
     ReplyFrame reply;
     reply.status = ReplyFrame::Status::kParsed;

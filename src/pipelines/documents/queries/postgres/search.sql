@@ -1,5 +1,6 @@
 -- Texts are read of the hits shown only.
-SELECT d.document_id, d.source, d.path, d.title, d.media_type, e.id & 16777215, e.type, e.location, e.text, hit.rank
+SELECT d.document_id, d.source, d.path, d.title, d.media_type, e.id & 16777215, e.type, e.location, e.text, hit.rank,
+       e.metadata
   FROM (SELECT e.id, ts_rank_cd('{0.33, 0.33, 0.33, 1}', e.words, query.words, 1) AS rank
           FROM (SELECT $1::tsquery AS words) AS query
           JOIN @schema@.element AS e ON e.words @@ query.words
