@@ -19,6 +19,7 @@ constexpr std::array kMigrations = {
     Migration{2, "documents", migrations::k002DocumentsUp, migrations::k002DocumentsDown, false},
     Migration{3, "dependencies", migrations::k003DependenciesUp, migrations::k003DependenciesDown, true},
     Migration{4, "leaders", migrations::k004LeadersUp, migrations::k004LeadersDown, true},
+    Migration{5, "spares", migrations::k005SparesUp, migrations::k005SparesDown, true},
 };
 
 // In the order they must be made.

@@ -1,14 +1,4 @@
 -- An older program's migrate makes its own of these.
-DROP FUNCTION IF EXISTS @schema@.claim(text, bigint, int, int, text[], smallint[], bigint, text, smallint, timestamptz,
-                                       bigint, int);
-DROP FUNCTION IF EXISTS @schema@.candidates(bigint, int, int, int, text[], smallint[], timestamptz);
-DROP FUNCTION IF EXISTS @schema@.claim_plan(text, bigint, text[], smallint[], int[], bigint[], bigint, bigint, bigint[]);
-DROP FUNCTION IF EXISTS @schema@.end_attempts(bigint, bigint[], int[], bigint[], smallint[], bigint[], int[], int[], text[],
-                                              text[], text[]);
-DROP FUNCTION IF EXISTS @schema@.report(text, bigint, bigint[], int[], bigint[], smallint[], bigint[], int[], text[], text[],
-                                        text[], boolean[], int[], text[], text[], text[], smallint[], timestamptz[],
-                                        bigint[], int[], int[], bigint[], text[], text[], text[], int[], bigint[],
-                                        smallint[]);
 DROP FUNCTION IF EXISTS @schema@.lead(text, text, bigint, bigint);
 DROP FUNCTION IF EXISTS @schema@.lead_in(text, text, bigint, bigint);
 DROP FUNCTION IF EXISTS @schema@.insert_stage(bigint, json);
