@@ -50,7 +50,7 @@ void AddDebugCommand(CLI::App& app, Cli& cli) {
              "  millrace debug metrics --db ./millrace.db\n", Json::kNo, [&cli] {
                return Show(cli, "/metrics", "metrics",
                            {"start a worker on that database, and ask while it runs",
-                            "ask the worker's own address: http.host and http.port of its configuration"});
+                            "millrace monitor, which looks at the database itself"});
              });
 }
 

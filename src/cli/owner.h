@@ -38,7 +38,8 @@ class Owner {
   [[nodiscard]] storage::Storage& storage() const { return *storage_; }
   [[nodiscard]] http::Health& health() { return health_; }
   // For a process that stays and may be scraped: looks at the whole database from time to time, for /metrics and
-  // /scale. `type` says what it is: its worker's type. Call once.
+  // /scale; on PostgreSQL it does not, as long as nobody can ask there (see Serve). `type` says what it is: its
+  // worker's type. Call once.
   void WatchFleet(const std::string& type);
   // For a Worker of this process.
   [[nodiscard]] Client client() const;

@@ -134,7 +134,7 @@ json::object LoadJson(const Load& load, std::optional<std::int64_t> jobs_per_rep
           {"workers", load.workers},
           {"slots", load.slots},
           {"jobs_per_replica", each},
-          {"recommended_replicas", (open + each - 1) / each}};
+          {"recommended_replicas", open / each + (open % each != 0 ? 1 : 0)}};
 }
 
 std::set<std::string> Types(const runtime::FleetLook& look, const QueuesOfTypes& queues_of_types) {

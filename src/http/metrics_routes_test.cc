@@ -160,6 +160,7 @@ TEST_F(MetricsRoutesTest, ScaleHasASlotForEachJobOrAShare) {
   EXPECT_EQ(scale.at("recommended_replicas").as_int64(), 3) << "ten jobs, four slots each";
   EXPECT_EQ(Scale("?jobs_per_replica=5").at("recommended_replicas").as_int64(), 2);
   EXPECT_EQ(Scale("?jobs_per_replica=1000").at("recommended_replicas").as_int64(), 1);
+  EXPECT_EQ(Scale("?jobs_per_replica=9223372036854775807").at("recommended_replicas").as_int64(), 1);
 }
 
 TEST_F(MetricsRoutesTest, ScaleKeepsTypesApart) {

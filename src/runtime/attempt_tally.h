@@ -1,5 +1,5 @@
-// Counts the handlers that one thread begins and how long they run, for the metrics: gathered over a few jobs that were
-// taken together, without a lock. One thread at a time.
+// Counts the handlers that one thread begins, and how long they run, for the metrics; the latter gathered over a few
+// jobs that were taken together. Without a lock. One thread at a time.
 #pragma once
 
 #include <chrono>
@@ -11,11 +11,10 @@ namespace millrace::runtime {
 
 class AttemptTally {
  public:
-  // The first is counted at once: it may be one that runs for an hour, and is then the only one.
+  // Counted at once: it may be one that never ends.
   void Begin(const storage::ClaimedJob& job) {
     started_.Add(job.counted_as, base::JobEvent::kStarted);
-    if (first_) started_.Flush();
-    first_ = false;
+    started_.Flush();
   }
   void End(const RunningAttempt& attempt, std::chrono::steady_clock::time_point now) {
     const auto ran = now - attempt.started();
@@ -28,7 +27,6 @@ class AttemptTally {
   }
 
  private:
-  bool first_ = true;
   base::EventTally started_{base::Metrics::Process()};
   base::TimeTally durations_{base::Metrics::Process(), base::JobTime::kDuration};
 };

@@ -151,7 +151,7 @@ void Daemon::Exchange(std::vector<storage::Report> reports, const storage::Claim
   unreported_.clear();
   if (request.max_jobs == 0) return;
   idle_ = exchanged->claimed.jobs.empty();
-  dry_ = static_cast<int>(exchanged->claimed.jobs.size()) < request.max_jobs && !exchanged->claimed.more;
+  dry_ = idle_ || (static_cast<int>(exchanged->claimed.jobs.size()) < request.max_jobs && !exchanged->claimed.more);
   fetcher_->Claimed(exchanged->claimed.jobs.size());
   if (!idle_) executor_->Submit(std::move(exchanged->claimed.jobs));
 }

@@ -62,7 +62,7 @@ class Daemon {
   storage::WorkerRef worker_;
   std::vector<storage::Report> unreported_;  // the database did not take them yet
   bool idle_ = false;                        // the latest claim found nothing
-  bool dry_ = false;                         // it found less than it asked for, and knew of no more
+  bool dry_ = false;                         // it found less than it asked for and knew of no more, or nothing
   std::atomic<bool> lost_ = false;           // stop at once: the leases are or will be gone
   std::atomic<bool> given_up_ = false;       // lost since the database fails in a way that lasts
   std::mutex lost_mutex_;

@@ -28,6 +28,7 @@ class FailingStorage : public storage::FaultyStorage {
   std::string poison;        // a report with this text is refused, and all of its batch
   bool refuse_dead = false;  // and so is the report that its job is dead
   bool restless = false;     // waits for work are over at once, as they may be
+  bool promising = false;    // a claim that finds nothing says that there is more, as when others were quicker
   std::atomic<ErrorCode> writes_fail = ErrorCode::kInternal;  // kInternal: they do not
 
   Result<storage::Accepted> ReportOutcomes(const storage::WorkerRef& worker,
@@ -38,7 +39,9 @@ class FailingStorage : public storage::FaultyStorage {
   Result<storage::Exchange> ReportAndClaim(std::span<const storage::Report> reports,
                                            const storage::ClaimRequest& request) override {
     if (auto failed = Failed(reports)) return fail(*failed);
-    return FaultyStorage::ReportAndClaim(reports, request);
+    auto exchange = FaultyStorage::ReportAndClaim(reports, request);
+    if (exchange && exchange->claimed.jobs.empty()) exchange->claimed.more = promising;
+    return exchange;
   }
   storage::Wake WaitForWork(const storage::ClaimRequest& filter, Duration timeout, std::stop_token stop) override {
     return restless ? storage::Wake::kWork : FaultyStorage::WaitForWork(filter, timeout, std::move(stop));
@@ -125,7 +128,7 @@ TEST_F(FailingStorageTest, AWorkerWhoseSlotsAreTakenDoesNotAskForWhatOnlyAFreeSl
   options_.concurrency = 1;
   options_.prefetch = 10;
   options_.max_jobs = 2;
-  storage_->restless = true;
+  storage_->restless = storage_->promising = true;
   bool asks_on = false;
   Worker worker(*client_, options_);
   worker.handle_raw("k", [&](Context& context) {

@@ -20,9 +20,10 @@ class Maintenance {
 
  private:
   void Loop(const std::stop_token& stop);
-  // Whether the database's clock lately went forward faster than time passed (it was set, or the machine slept):
-  // workers look silent then that have had no chance to beat.
-  bool ClockLeapt();
+  // Notes when the database's clock went forward faster than time passed (it was set, or the machine slept). Workers
+  // look silent then that have had no chance to beat, and attempts late that are not. Every round, whoever leads: the
+  // leap itself may end a leadership.
+  void WatchClock();
   // As the leader. Refused, `leader_` is told.
   void Rescue(const storage::Leadership& as);
   void Retain(const storage::Leadership& as);
@@ -33,7 +34,8 @@ class Maintenance {
   Leader& leader_;
   LoopWatch& watch_;
   std::optional<Duration> clock_ahead_;  // the database's clock, of this process's monotonic one, a round ago
-  std::chrono::steady_clock::time_point trusted_from_{};
+  std::chrono::steady_clock::time_point trusted_from_{};  // until then nobody is rescued
+  Duration leapt_{0};                                     // so much too early are deadlines of attempts begun before
   std::jthread thread_;
 };
 

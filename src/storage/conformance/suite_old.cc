@@ -76,6 +76,22 @@ TEST_P(Conformance, OldJobsGoWhenTheirTimeComesHoweverOftenItWasLooked) {
   EXPECT_EQ(deleted_before(Now(), kAll), 1) << "what a limit left";
 }
 
+TEST_P(Conformance, OldJobsAreFinishedOnesHoweverLateTheMoment) {
+  const WorkerRef worker = Register("w");
+  const JobId dead = AddDead(JobOf("k"));
+  Add(JobOf("k"));
+  const ClaimedJob running = ClaimOne(worker);
+  const JobId waiting = Add(JobOf("k", [&](NewJob& j) { j.after = {running.id}; }));
+  const JobId scheduled = Add(JobOf("k", [](NewJob& j) { j.delay = kMinute; }));
+  const JobId available = Add(JobOf("k"));
+  EXPECT_EQ(Must(db().DeleteOld(Old::kFinishedJobs, Now() + 100 * kHour, kAll)), 0);
+  EXPECT_EQ(StateOf(dead), JobState::kDead);
+  EXPECT_EQ(StateOf(waiting), JobState::kWaiting);
+  EXPECT_EQ(StateOf(scheduled), JobState::kScheduled);
+  EXPECT_EQ(StateOf(available), JobState::kAvailable);
+  EXPECT_TRUE(Complete(worker, running));
+}
+
 TEST_P(Conformance, OldWorkersGoWhenTheyHaveEndedAndHoldNothing) {
   const WorkerRef stopped = Register("stopped");
   Must(db().StopWorker(stopped));

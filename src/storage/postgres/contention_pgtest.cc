@@ -212,6 +212,29 @@ TEST_F(ContentionTest, ReportsNotifyOnlyAfterTheirCommit) {
   EXPECT_EQ(heard.Await(3).at(2), "last") << "more than one was told";
 }
 
+TEST_F(ContentionTest, TheIdleAreToldOfReportsWhoseClaimFails) {
+  NewJob job = JobOf("k");
+  job.partition_key = "p";
+  Add(job);
+  const ClaimedJob running = ClaimOne(worker_);
+  job.partition_key = "q";
+  Add(job);
+  const WorkerRef idle = Register("idle");
+  Execute(*hand_, "SELECT millrace.declare_idle(" + std::to_string(idle.incarnation) + ", NULL, '{2}')");
+  Heard heard;
+  const Listener listener(options_, "millrace_work", heard.Callback());
+  heard.Await(1);
+  Execute(
+      *hand_,
+      "CREATE OR REPLACE FUNCTION millrace.check_worker(worker_id text, of_incarnation bigint) RETURNS void LANGUAGE "
+      "plpgsql AS $$ BEGIN IF current_query() LIKE '%claim_plan%' THEN RAISE "
+      "'no plan'; END IF; END $$");
+  const Report report{.id = running.id, .attempt = 1, .token = running.token};
+  EXPECT_FALSE(driver_->ReportAndClaim({&report, 1}, RequestOf(worker_, 4)));
+  EXPECT_EQ(heard.Await(2).at(1), std::to_string(idle.incarnation));
+  EXPECT_EQ(Must(driver_->GetJob(running.id))->state, JobState::kCompleted);
+}
+
 TEST_F(ContentionTest, VeryManyPartitionsTakeFewLocks) {
   Must(hand_->Begin());
   Execute(*hand_, EnqueueOfPartitions(1000));

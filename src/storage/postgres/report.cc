@@ -195,10 +195,10 @@ Result<Exchange> Driver::ReportBesideClaim(Pool::Lease reporting, Pool::Lease cl
   Exchange exchange;
   Afterwards after;
   exchange.accepted = ReadAccepted(reported->front(), refused, after);
+  FollowUp(after);
   if (claimed) {
     MILLRACE_ASSIGN(exchange.claimed, FinishClaim(request, claimed->front(), seen, claim.number));
   }
-  FollowUp(after);
   return exchange;
 }
 
@@ -231,8 +231,8 @@ Result<Exchange> Driver::ReportAndClaim(std::span<const Report> reports, const C
   const std::vector<ResultSet>& results = *answers;
   Afterwards after;
   exchange.accepted = ReadAccepted(results[0], refused, after);
+  FollowUp(after);  // first: the reports stand, whatever becomes of the claim
   MILLRACE_ASSIGN(exchange.claimed, FinishClaim(request, results[1], seen, claim.number));
-  FollowUp(after);
   return exchange;
 }
 

@@ -63,7 +63,7 @@ bool Allowed(const std::string& path, int what) { return faccessat(AT_FDCWD, pat
 
 // The path as SQLite's URI, for a file that nobody writes.
 std::string ImmutableUri(const std::string& path) {
-  std::string uri = "file:";
+  std::string uri = path.starts_with('/') ? "file://" : "file:";  // what follows two slashes would be an authority
   for (const char c : path) {
     if (c == '%' || c == '?' || c == '#') {
       uri += fmt::format("%{:02X}", static_cast<unsigned char>(c));

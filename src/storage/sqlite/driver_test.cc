@@ -177,6 +177,31 @@ TEST_F(SqliteDriverTest, AFileThatMayNotBeWrittenCanBeLookedAt) {
   EXPECT_EQ(Names(), names);
 }
 
+// Two slashes begin what a URI takes for the name of a machine.
+TEST_F(SqliteDriverTest, APathOfTwoSlashesIsAPath) {
+  MakeDatabase(1);
+  Forbid();
+  path_ = "/" + path_;
+  auto storage = Look();
+  ASSERT_TRUE(storage.has_value()) << storage.error().message;
+  EXPECT_EQ((*storage)->ListJobs({}).value().size(), 1U);
+}
+
+// A memory of what history has must not outlive the clock it was made by.
+TEST_F(SqliteDriverTest, HistoryIsDeletedAfterTheClockWasSetBack) {
+  base::ManualClock clock{Time(std::chrono::seconds(1'700'000'000))};
+  StorageOptions options;
+  options.url = path_;
+  auto storage = OpenSqlite(options, clock).value();
+  EXPECT_EQ(storage->DeleteFinished(clock.Now(), 10).value(), 0);
+  clock.Advance(-std::chrono::hours(10));
+  const NewJob job = SomeJob();
+  ASSERT_TRUE(storage->Enqueue({&job, 1}).has_value());
+  ASSERT_EQ(storage->Cancel({}).value().size(), 1U);
+  clock.Advance(std::chrono::hours(1));
+  EXPECT_EQ(storage->DeleteFinished(clock.Now(), 10).value(), 1);
+}
+
 TEST_F(SqliteDriverTest, ToLookAtAFileThatMayBeWrittenIsToOwnIt) {
   MakeDatabase(1);
   auto storage = Look();

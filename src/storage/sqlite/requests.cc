@@ -178,6 +178,8 @@ Result<std::int64_t> Driver::DeleteOldFinished(Time before, int limit, const Lea
     const std::lock_guard lock(writer_mutex_);
     int seen = 0;
     MILLRACE_TRY(CheckLeads(as, clock_.Now()));
+    // Of a clock that was set back nothing is known.
+    if (oldest < oldest_finished_) oldest_finished_ = {};
     if (before <= oldest_finished_) return 0;
     MILLRACE_TRY(InTransaction([&]() -> Result<void> {
       std::vector<JobId> ids;
@@ -186,12 +188,11 @@ Result<std::int64_t> Driver::DeleteOldFinished(Time before, int limit, const Lea
         ++seen;
         at = row.integer(0);
         const auto state = static_cast<JobState>(row.integer(3));
-        const bool finished = state == JobState::kCompleted || state == JobState::kCancelled;
-        const Time finished_at = finished ? FromMicros(row.integer(5)) : oldest;
-        if (finished_at < before)
-          ids.push_back(at);
-        else
-          oldest = std::min(oldest, finished_at);
+        if (state == JobState::kCompleted || state == JobState::kCancelled) {
+          const Time finished_at = FromMicros(row.integer(5));
+          if (finished_at < before) ids.push_back(at);
+          if (finished_at >= before) oldest = std::min(oldest, finished_at);
+        }
         return static_cast<std::int64_t>(ids.size()) < limit - deleted;
       }));
       MILLRACE_ASSIGN(const std::int64_t gone, DeleteJobs(ids));
