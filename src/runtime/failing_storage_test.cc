@@ -28,7 +28,7 @@ class FailingStorage : public storage::FaultyStorage {
   std::string poison;        // a report with this text is refused, and all of its batch
   bool refuse_dead = false;  // and so is the report that its job is dead
   bool restless = false;     // waits for work are over at once, as they may be
-  bool promising = false;    // a claim that finds nothing says that there is more, as when others were quicker
+  bool promising = false;    // a claim that finds too little says that there is more, as when others were quicker
   std::atomic<ErrorCode> writes_fail = ErrorCode::kInternal;  // kInternal: they do not
 
   Result<storage::Accepted> ReportOutcomes(const storage::WorkerRef& worker,
@@ -40,7 +40,9 @@ class FailingStorage : public storage::FaultyStorage {
                                            const storage::ClaimRequest& request) override {
     if (auto failed = Failed(reports)) return fail(*failed);
     auto exchange = FaultyStorage::ReportAndClaim(reports, request);
-    if (exchange && exchange->claimed.jobs.empty()) exchange->claimed.more = promising;
+    if (exchange && static_cast<int>(exchange->claimed.jobs.size()) < request.max_jobs) {
+      exchange->claimed.more = promising;
+    }
     return exchange;
   }
   storage::Wake WaitForWork(const storage::ClaimRequest& filter, Duration timeout, std::stop_token stop) override {

@@ -79,7 +79,7 @@ class MaintenanceTest : public ::testing::Test {
     client_.emplace(Client(std::make_shared<Client::Impl>(Client::Impl{storage_, options})));
     options_.id = "a";
     options_.heartbeat_interval = milliseconds(50);
-    options_.stale_threshold = seconds(2);
+    options_.stale_threshold = seconds(5);  // longer than a worker is kept silent here
     options_.max_jobs = 1;
   }
   ~MaintenanceTest() override { base::ConfigureLog({}); }
@@ -144,6 +144,7 @@ TEST_F(MaintenanceTest, ALeapOfTheClockMakesNoWorkerSilentAndNoJobLate) {
 
 // The leap ends the leadership too: whoever takes it first has not heard from the others since.
 TEST_F(MaintenanceTest, NoneThatLeadsAfterALeapTakesTheOthersForSilent) {
+  options_.stale_threshold = seconds(60);
   WorkerOptions other = options_;
   other.id = "b";
   other.max_jobs = 0;
