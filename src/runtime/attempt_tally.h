@@ -12,22 +12,17 @@ namespace millrace::runtime {
 class AttemptTally {
  public:
   // Counted at once: it may be one that never ends.
-  void Begin(const storage::ClaimedJob& job) {
-    started_.Add(job.counted_as, base::JobEvent::kStarted);
-    started_.Flush();
+  static void Begin(const storage::ClaimedJob& job) {
+    if (job.counted_as != nullptr) base::Metrics::Process().Count(*job.counted_as, base::JobEvent::kStarted, 1);
   }
   void End(const RunningAttempt& attempt, std::chrono::steady_clock::time_point now) {
     const auto ran = now - attempt.started();
     durations_.Add(attempt.claimed().counted_as, std::chrono::duration<double>(ran).count());
   }
   // Counts what was gathered; so does its end.
-  void Flush() {
-    started_.Flush();
-    durations_.Flush();
-  }
+  void Flush() { durations_.Flush(); }
 
  private:
-  base::EventTally started_{base::Metrics::Process()};
   base::TimeTally durations_{base::Metrics::Process(), base::JobTime::kDuration};
 };
 

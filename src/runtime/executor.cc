@@ -130,7 +130,7 @@ std::optional<storage::Report> Executor::Core::Run(storage::ClaimedJob job, Atte
     running.insert(attempt);
     if (running.size() == 1) watch.notify_one();
   }
-  tally.Begin(attempt->claimed());
+  AttemptTally::Begin(attempt->claimed());
   const Outcome outcome = RunHandler(*handler, *attempt);
   const auto ended = Clock::now();
   std::optional<storage::Report> report = attempt->Finish(outcome, *handlers);

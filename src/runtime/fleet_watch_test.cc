@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <semaphore>
 #include <thread>
 
 #include "base/test_dir.h"
@@ -20,12 +21,16 @@ class FleetWatchTest : public ::testing::Test {
   FleetWatchTest() {
     StorageOptions options;
     options.url = dir_.file("m.db");
-    storage_ = std::make_unique<FaultyStorage>(storage::OpenStorage(options).value(), 1,
-                                               [this](Method method) { looks_ += method == Method::kNow ? 1 : 0; });
+    storage_ = std::make_unique<FaultyStorage>(storage::OpenStorage(options).value(), 1, [this](Method method) {
+      if (method != Method::kNow) return;
+      ++looks_;
+      looked_.release();
+    });
   }
 
   base::TestDir dir_;
   std::atomic<int> looks_ = 0;
+  std::counting_semaphore<> looked_{0};
   std::unique_ptr<FaultyStorage> storage_;
 };
 
@@ -58,14 +63,12 @@ TEST_F(FleetWatchTest, ALookThatIsOldIsNotToldAndANewOneIs) {
 TEST_F(FleetWatchTest, WhileNobodyAsksNobodyLooks) {
   FleetWatch watch;
   watch.Watch(*storage_, std::chrono::milliseconds(1));
-  int before = -1;
   const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (before != looks_) {
+  while (looked_.try_acquire_for(std::chrono::milliseconds(200))) {
     ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "it looks on";
-    before = looks_;
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
-  while (watch.Latest() == nullptr || looks_ == before) std::this_thread::yield();
+  EXPECT_EQ(watch.Latest(), nullptr) << "it is old";
+  EXPECT_TRUE(looked_.try_acquire_for(std::chrono::seconds(30))) << "whoever asks has it look";
 }
 
 }  // namespace

@@ -1,12 +1,11 @@
 // What a scraper gets of a real worker: read through its socket, and checked by promtool.
 #include <gtest/gtest.h>
 
-#include <csignal>
 #include <map>
 #include <set>
 #include <sstream>
 
-#include "support/program.h"
+#include "support/owner.h"
 
 namespace millrace::tests {
 namespace {
@@ -15,26 +14,8 @@ using std::chrono::seconds;
 
 constexpr auto kPromtool = "/usr/bin/promtool";
 
-class MetricsE2e : public ::testing::Test {
+class MetricsE2e : public OwnerTest {
  protected:
-  // A worker that has worked everything in the folder, one document of which is broken.
-  void SetUp() override {
-    WriteFile(folder_ / "in" / "note.txt", "A note about the wobbegong.\n");
-    WriteFile(folder_ / "in" / "broken.pdf", "%PDF-1.4 broken");
-    const Ended ended = RunMillrace(folder_.path(), {"run", "documents", "in", "--db", "m.db"});
-    ASSERT_EQ(ended.code, 3) << Describe(ended);
-    worker_ = std::make_unique<Child>(Millrace(folder_.path(), {"worker", "--db", "m.db"}));
-    while (!worker_->WaitForExit(std::chrono::milliseconds(1))) {
-      if (RunMillrace(folder_.path(), {"healthcheck", "--ready", "--db", "m.db"}).code == 0) return;
-    }
-    FAIL() << "the worker ended: " << Describe(worker_->Wait());
-  }
-  void TearDown() override {
-    if (worker_ == nullptr) return;
-    worker_->Kill(SIGTERM);
-    const Ended ended = worker_->Wait(seconds(30));
-    EXPECT_EQ(ended.code, 0) << Describe(ended);
-  }
   std::string Scrape() {
     const Ended ended = RunMillrace(folder_.path(), {"debug", "metrics", "--db", "m.db"});
     EXPECT_EQ(ended.code, 0) << Describe(ended);
@@ -56,9 +37,6 @@ class MetricsE2e : public ::testing::Test {
     ScrapeUntil("millrace_jobs_dead_total{kind=\"documents.parse\",priority=\"default\",queue=\"documents.parse\"} 1");
     return ScrapeUntil("millrace_leader{scope=\"maintenance\"} 1");
   }
-
-  TempDir folder_;
-  std::unique_ptr<Child> worker_;
 };
 
 // name -> "type labels" of every series, as the golden list has them. Labels are in any order.

@@ -1,10 +1,11 @@
 // One process owns a database file: a second owner is refused by name, and commands reach the first through its socket.
+#include "support/owner.h"
+
 #include <gtest/gtest.h>
 
 #include <csignal>
 
 #include "support/content.h"
-#include "support/program.h"
 
 namespace millrace::tests {
 namespace {
@@ -12,25 +13,8 @@ namespace {
 using base::json::value;
 using std::chrono::seconds;
 
-class Owner : public ::testing::Test {
+class Owner : public OwnerTest {
  protected:
-  void SetUp() override {
-    WriteFile(folder_ / "in" / "note.txt", "A note about the wobbegong.\n");
-    WriteFile(folder_ / "in" / "broken.pdf", "%PDF-1.4 broken");
-    Ended ended = RunMillrace(folder_.path(), {"run", "documents", "in", "--db", "m.db"});
-    ASSERT_EQ(ended.code, 3) << Describe(ended);
-    worker_ = std::make_unique<Child>(Millrace(folder_.path(), {"worker", "--db", "m.db", "--worker-id", "the-owner"}));
-    while (!worker_->WaitForExit(std::chrono::milliseconds(1))) {
-      if (RunMillrace(folder_.path(), {"healthcheck", "--ready", "--db", "m.db"}).code == 0) return;
-    }
-    FAIL() << "the worker ended: " << Describe(worker_->Wait());
-  }
-  void TearDown() override {
-    if (worker_ == nullptr) return;
-    worker_->Kill(SIGTERM);
-    Ended ended = worker_->Wait(seconds(30));
-    EXPECT_EQ(ended.code, 0) << Describe(ended);
-  }
   Ended Do(std::vector<std::string> args) {
     args.insert(args.end(), {"--db", "m.db"});
     return RunMillrace(folder_.path(), std::move(args));
@@ -39,9 +23,6 @@ class Owner : public ::testing::Test {
     args.insert(args.end(), {"--db", "m.db"});
     return MustJson(folder_.path(), std::move(args));
   }
-
-  TempDir folder_;
-  std::unique_ptr<Child> worker_;
 };
 
 TEST_F(Owner, ASecondOwnerIsRefusedByName) {

@@ -58,9 +58,6 @@ std::string_view Advice(ErrorCode code) {
   }
 }
 
-// By the rights this process has now, which access() does not ask for.
-bool Allowed(const std::string& path, int what) { return faccessat(AT_FDCWD, path.c_str(), what, AT_EACCESS) == 0; }
-
 // The path as SQLite's URI, for a file that nobody writes.
 std::string ImmutableUri(const std::string& path) {
   std::string uri = path.starts_with('/') ? "file://" : "file:";  // what follows two slashes would be an authority
@@ -75,6 +72,8 @@ std::string ImmutableUri(const std::string& path) {
 }
 
 }  // namespace
+
+bool IsAllowed(const std::string& path, int what) { return faccessat(AT_FDCWD, path.c_str(), what, AT_EACCESS) == 0; }
 
 Error TranslateError(sqlite3* db, int code, std::string_view doing) {
   const ErrorCode ours = CodeOf(code);
@@ -132,17 +131,17 @@ Result<void> Database::Check(const std::string& path, Mode mode) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) {
     if (mode != Mode::kReadWriteCreate) return fail(ErrorCode::kNotFound, fmt::format("{}: no such file", path));
-    if (Allowed(folder.empty() ? "." : folder.string(), W_OK)) return {};
+    if (IsAllowed(folder.empty() ? "." : folder.string(), W_OK)) return {};
     const ErrorCode code = errno == EROFS ? ErrorCode::kReadOnly : ErrorCode::kPermission;
     return fail(code, fmt::format("{}: cannot create it: {}", path, std::strerror(errno)));
   }
   if (!S_ISREG(info.st_mode))
     return fail(ErrorCode::kNotADatabase, fmt::format("{}: not a regular file; choose another --db path", path));
-  if (!Allowed(path, R_OK))
+  if (!IsAllowed(path, R_OK))
     return fail(ErrorCode::kPermission, fmt::format("{}: cannot read it: {}", path, std::strerror(errno)));
   if (mode != Mode::kReadWriteCreate) return {};
-  const bool file = Allowed(path, W_OK);
-  if (file && Allowed(folder.empty() ? "." : folder.string(), W_OK)) return {};
+  const bool file = IsAllowed(path, W_OK);
+  if (file && IsAllowed(folder.empty() ? "." : folder.string(), W_OK)) return {};
   return fail(ErrorCode::kReadOnly, fmt::format("{}: cannot write {}: {}; make the file and its folder writable", path,
                                                 file ? "in its folder" : "it", std::strerror(errno)));
 }

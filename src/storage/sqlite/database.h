@@ -14,6 +14,9 @@ namespace millrace::storage::sqlite {
 
 // A prepared statement. Do not use it again inside its own rows. Bind, Step until false, then Reset (Run does it all).
 // Text and blobs are bound without a copy: they must outlive the last Step. Belongs to its Database; not thread-safe.
+// Whether this process may, by the rights it has now (access() asks for others): R_OK, W_OK, as for access().
+bool IsAllowed(const std::string& path, int what);
+
 class Statement : public SqlRow {
  public:
   Statement(sqlite3* db, sqlite3_stmt* handle) : db_(db), handle_(handle) {}

@@ -1,6 +1,5 @@
 #include "storage/sqlite/file_access.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -11,8 +10,6 @@
 
 namespace millrace::storage::sqlite {
 namespace {
-
-bool MayWrite(const std::string& path) { return faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0; }
 
 bool IsThere(const std::string& path) {
   std::error_code ignored;
@@ -62,9 +59,9 @@ Result<OwnerLock> LockSound(const std::string& path, const std::string& owner) {
 bool CanBeOwned(const std::string& path) {
   const std::string file = FollowLinks(path);
   const auto folder = std::filesystem::path(file).parent_path();
-  if (!MayWrite(folder.empty() ? "." : folder.string())) return false;
+  if (!IsAllowed(folder.empty() ? "." : folder.string(), W_OK)) return false;
   for (const char* suffix : {"", ".lock", "-wal", "-shm"}) {
-    if (IsThere(file + suffix) && !MayWrite(file + suffix)) return false;
+    if (IsThere(file + suffix) && !IsAllowed(file + suffix, W_OK)) return false;
   }
   return true;
 }

@@ -81,9 +81,10 @@ BEGIN
 END $$;
 
 -- most_held: at most so many of partitions, or of queues with limits. spare_keys: show so many partitions more than that,
--- for a worker that found too many of the first ones taken: all who claim at once choose the same. near_queue, near_priority, near_run_at: where a busy
--- worker's last claim ended, or NULL: the claim goes on from there, past what is dead in the index before it, and looks
--- at all lanes only when that does not fill it. The caller looks at all of them again soon, for what came in before.
+-- for a worker that found too many of the first ones taken: all who claim at once choose the same. near_queue,
+-- near_priority, near_run_at: where a busy worker's last claim ended, or NULL: the claim goes on from there, past what is
+-- dead in the index before it, and looks at all lanes only when that does not fill it. The caller looks at all of them
+-- again soon, for what came in before.
 CREATE OR REPLACE FUNCTION @schema@.claim(worker_id text, of_incarnation bigint, most int, most_held int,
                                           of_queues text[], of_priorities smallint[], claim_timeout bigint,
                                           near_queue text, near_priority smallint, near_run_at timestamptz,
